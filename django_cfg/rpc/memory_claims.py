@@ -1,0 +1,31 @@
+"""Claims of one process: the store when no other process serves the same callers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+
+from django_cfg.rpc.claims import ClaimTable, Decision
+
+__all__ = ["MemoryClaims"]
+
+
+class MemoryClaims:
+    """A ClaimStore over one ClaimTable; used from one event loop."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._table = ClaimTable()
+        self._clock = clock
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    async def claim(
+        self, key: Hashable, mark: bytes, *, lease_seconds: float, keep_seconds: float, idempotent: bool
+    ) -> Decision:
+        return self._table.claim(
+            key, mark, self._clock(), lease_seconds=lease_seconds, keep_seconds=keep_seconds, idempotent=idempotent
+        )
+
+    async def finish(self, key: Hashable, reply: bytes) -> None:
+        self._table.finish(key, reply)

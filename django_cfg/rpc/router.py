@@ -1,0 +1,118 @@
+"""Pure: the one registry of methods."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from django_cfg.errors import MethodNotFoundError, RegistrationError, RPCError
+from django_cfg.rpc import signature
+from django_cfg.rpc.invoke import invoke
+from django_cfg.rpc.method import Handler, Middleware, Permission, RPCMethodInfo, Transport
+
+__all__ = ["MessageRouter", "get_global_router"]
+
+_F = TypeVar("_F", bound=Handler)
+
+
+class MessageRouter:
+    """Methods by name. Registering the same function again (a reload) replaces it; another function under a taken name is an error."""
+
+    def __init__(self, *, middleware: Iterable[Middleware] = ()) -> None:
+        self._methods: dict[str, RPCMethodInfo] = {}
+        self.middleware: list[Middleware] = list(middleware)
+
+    def register(self, name: str) -> Callable[[_F], _F]:
+        """Decorator for a handler whose types may be missing; its generated types are then open."""
+
+        def decorate(func: _F) -> _F:
+            self.register_handler(name, func)
+            return func
+
+        return decorate
+
+    def register_handler(
+        self,
+        name: str,
+        func: Handler,
+        *,
+        idempotent: bool = False,
+        permissions: Sequence[Permission | type] | None = None,
+        errors: Sequence[type[RPCError]] = (),
+        transports: Iterable[Transport | str] = tuple(Transport),
+        strict: bool = False,
+        localns: Mapping[str, Any] | None = None,
+    ) -> RPCMethodInfo:
+        """Raises RegistrationError; `strict` demands Pydantic models, `localns` helps to resolve them."""
+        signature.check_method_name(name, func)
+        signature.check_async(name, func)
+        types = signature.read_types(name, func, localns, strict=strict)
+        info = RPCMethodInfo(
+            name=name,
+            handler=func,
+            params_model=types.params,
+            result_model=types.result,
+            docstring=inspect.getdoc(func) or "",
+            idempotent=idempotent,
+            permissions=None if permissions is None else tuple(_instance(p) for p in permissions),
+            errors=tuple(errors),
+            transports=frozenset(Transport(t) for t in transports),
+            source=signature.location(func),
+        )
+        self.add(info)
+        return info
+
+    def add(self, info: RPCMethodInfo) -> None:
+        """Raises RegistrationError when another function has the name."""
+        taken = self._methods.get(info.name)
+        if taken is not None and signature.origin(taken.handler) != signature.origin(info.handler):
+            raise RegistrationError(
+                f"{info.source}: the method name {info.name!r} is taken by {taken.handler.__qualname__} "
+                f"({taken.source}). Choose another name, or remove one of the two."
+            )
+        self._methods[info.name] = info
+
+    def get(self, name: str) -> RPCMethodInfo | None:
+        return self._methods.get(name)
+
+    def lookup(self, name: str) -> RPCMethodInfo:
+        """Raises MethodNotFoundError, which names the method."""
+        info = self._methods.get(name)
+        if info is None:
+            raise MethodNotFoundError(f"unknown method {name[:128]!r}")
+        return info
+
+    def methods(self) -> tuple[RPCMethodInfo, ...]:
+        """Sorted by name."""
+        return tuple(self._methods[name] for name in sorted(self._methods))
+
+    def clear(self) -> None:
+        """Forget every method; for tests that register their own."""
+        self._methods.clear()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._methods
+
+    def __len__(self) -> int:
+        return len(self._methods)
+
+    async def handle_message(self, name: str, params: Any, conn: Any = None) -> Any:
+        """The trusted entry inside the process: validates both ways, checks no permission, returns plain JSON data.
+
+        Raises MethodNotFoundError, InvalidParamsError, MalformedMessageError, and whatever the handler raises.
+        """
+        return await invoke(self.lookup(name), params, conn, self.middleware)
+
+
+def _instance(permission: Permission | type) -> Permission:
+    made: Permission = permission() if isinstance(permission, type) else permission
+    return made
+
+
+_global_router = MessageRouter()
+
+
+def get_global_router() -> MessageRouter:
+    """The router that `@websocket_rpc` fills."""
+    return _global_router
