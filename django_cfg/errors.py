@@ -4,6 +4,7 @@ DjangoCfgError
 ├── ConfigurationError            settings that cannot work
 ├── RegistrationError             a handler that cannot be registered (raised at import)
 ├── GenerationError               clients that cannot be generated
+├── PublishError                  a message that did not reach Centrifugo
 └── RPCError                      a call that failed, with a code of RPCErrorCode
     ├── MethodNotFoundError       nobody registered that name
     ├── InvalidParamsError        the parameters do not fit the method's model
@@ -30,6 +31,7 @@ __all__ = [
     "MethodNotFoundError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
+    "PublishError",
     "RPCError",
     "RPCErrorCode",
     "RegistrationError",
@@ -100,6 +102,10 @@ class RegistrationError(DjangoCfgError):
 
 class GenerationError(DjangoCfgError):
     """Clients that cannot be generated; the message says what to change."""
+
+
+class PublishError(DjangoCfgError):
+    """A message that did not reach Centrifugo, or that it refused; the message says which."""
 
 
 class RPCError(DjangoCfgError):

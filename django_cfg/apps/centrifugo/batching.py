@@ -1,0 +1,103 @@
+"""Publish through Centrifugo's server API with natural batching: one request in flight, what comes meanwhile goes into the next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from dataclasses import dataclass
+
+import aiohttp
+
+from django_cfg.apps.centrifugo.config import CentrifugoConfig
+from django_cfg.apps.centrifugo.server_api import api_headers, batch_body, read_batch_answer
+from django_cfg.errors import PublishError
+from django_cfg.rpc.publisher import Publisher
+
+__all__ = ["BatchingPublisher"]
+
+logger = logging.getLogger("django_cfg.centrifugo")
+
+MOST_QUEUED = 100_000
+BATCH_COUNT = 256
+BATCH_BYTES = 4 * 1024 * 1024
+FIRST_DELAY_SECONDS = 0.05
+LONGEST_DELAY_SECONDS = 2.0
+GIVE_UP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Publication:
+    channel: str
+    data: bytes
+    done: asyncio.Future[None]
+
+
+class BatchingPublisher(Publisher):
+    """Keeps the order of publications. While Centrifugo cannot be reached it tries again for 20 s, then the publication fails."""
+
+    def __init__(self, config: CentrifugoConfig) -> None:
+        super().__init__()
+        self._url = f"{config.api_url}/batch"
+        self._session = aiohttp.ClientSession(
+            headers=api_headers(config.api_key), timeout=aiohttp.ClientTimeout(total=config.api_timeout_seconds)
+        )
+        self._queue: deque[_Publication] = deque()
+        self._sender: asyncio.Task[None] | None = None
+
+    async def deliver(self, channel: str, data: bytes) -> None:
+        if len(self._queue) >= MOST_QUEUED:
+            raise PublishError("too many publications are waiting for Centrifugo")
+        publication = _Publication(channel, data, self._loop.create_future())
+        self._queue.append(publication)
+        if self._sender is None or self._sender.done():
+            self._sender = self._loop.create_task(self._send_all())
+        await publication.done
+
+    async def close(self) -> None:
+        """Send what is queued, then close the connection."""
+        if self._sender is not None:
+            await self._sender
+        await self._session.close()
+
+    async def _send_all(self) -> None:
+        while self._queue:
+            batch = self._take()
+            try:
+                outcomes = await self._send(batch)
+            except PublishError as error:
+                outcomes = [error] * len(batch)
+            for publication, error in zip(batch, outcomes, strict=True):
+                _settle(publication.done, error)
+
+    def _take(self) -> list[_Publication]:
+        batch: list[_Publication] = []
+        size = 0
+        while self._queue and len(batch) < BATCH_COUNT and size < BATCH_BYTES:
+            batch.append(self._queue.popleft())
+            size += len(batch[-1].data)
+        return batch
+
+    async def _send(self, batch: list[_Publication]) -> list[PublishError | None]:
+        body = batch_body((p.channel, p.data) for p in batch)
+        give_up, delay = self._loop.time() + GIVE_UP_SECONDS, FIRST_DELAY_SECONDS
+        while True:
+            try:
+                async with self._session.post(self._url, data=body) as response:
+                    return read_batch_answer(response.status, await response.read(), len(batch))
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if self._loop.time() + delay > give_up:
+                    raise PublishError(f"Centrifugo's server API at {self._url} cannot be reached: {error!r}") from error
+                logger.warning("Centrifugo's server API at %s cannot be reached (%r); trying again", self._url, error)
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+
+
+def _settle(done: asyncio.Future[None], error: PublishError | None) -> None:
+    if done.done():
+        return  # whoever waited has been cancelled
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

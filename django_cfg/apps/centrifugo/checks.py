@@ -1,0 +1,144 @@
+"""System checks; each has an id, a sentence and a fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.utils.module_loading import import_string
+
+from django_cfg.apps.centrifugo.conf import SECRETS, given_config
+from django_cfg.apps.centrifugo.config import CentrifugoConfig
+from django_cfg.errors import ConfigurationError
+
+__all__ = ["check_configuration", "check_deployment", "check_distribution"]
+
+PREFIX = "django_cfg_centrifugo"
+DISTRIBUTION = "django-cfg-realtime"
+SHORTEST_SECRET_BYTES = 32
+LONGEST_TOKEN_SECONDS = 3600
+
+
+@register(Tags.compatibility)
+def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What makes the part unusable (E001 to E006)."""
+    try:
+        config = given_config()
+    except ConfigurationError as error:
+        return [Error(str(error), hint="Correct settings.CENTRIFUGO.", id=f"{PREFIX}.E001")]
+    return [*_secrets(config), *_origins(config), *_dotted_paths(config)]
+
+
+@register(Tags.security, deploy=True)
+def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What works and should not go to production (W010 to W013)."""
+    try:
+        config = given_config()
+    except ConfigurationError:
+        return []  # E001 has said it
+    return [*_short_secrets(config), *_shared_secrets(config), *_long_tokens(config), *_kept_connections()]
+
+
+@register(Tags.compatibility)
+def check_distribution(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Whether another installed distribution also ships a package `django_cfg` (E007)."""
+    others = {name for name in metadata.packages_distributions().get("django_cfg", []) if name != DISTRIBUTION}
+    return [
+        Error(
+            f"The distribution {name!r} also installs the package 'django_cfg'; which files win depends on the order of installation.",
+            hint=f"Keep one: pip uninstall {name} && pip install --force-reinstall {DISTRIBUTION}",
+            id=f"{PREFIX}.E007",
+        )
+        for name in sorted(others)
+    ]
+
+
+def _secrets(config: CentrifugoConfig) -> Iterable[CheckMessage]:
+    if settings.DEBUG:
+        return
+    for name in SECRETS:
+        if not getattr(config, name):
+            yield Error(
+                f"settings.CENTRIFUGO[{name!r}] is missing; development secrets exist only with DEBUG = True.",
+                hint='Generate one: python -c "import secrets; print(secrets.token_urlsafe(32))"',
+                id=f"{PREFIX}.E002",
+            )
+
+
+def _origins(config: CentrifugoConfig) -> Iterable[CheckMessage]:
+    if config.allowed_origins is None and not settings.DEBUG:
+        yield Error(
+            "settings.CENTRIFUGO['allowed_origins'] is missing; no browser could connect.",
+            hint="List your site's origins, for example ['https://www.example.com'], or [] for no browsers at all.",
+            id=f"{PREFIX}.E003",
+        )
+    for origin in config.allowed_origins or []:
+        if origin == "*" and not settings.DEBUG:
+            yield Warning(
+                "settings.CENTRIFUGO['allowed_origins'] lets every web site connect.",
+                hint="List your own origins.",
+                id=f"{PREFIX}.W004",
+            )
+        elif origin != "*" and "://" not in origin:
+            yield Error(
+                f"settings.CENTRIFUGO['allowed_origins']: {origin!r} is no origin.",
+                hint="Write scheme and host: 'https://www.example.com'.",
+                id=f"{PREFIX}.E005",
+            )
+
+
+def _dotted_paths(config: CentrifugoConfig) -> Iterable[CheckMessage]:
+    for key, paths in (("middleware", config.middleware), ("default_permissions", config.default_permissions)):
+        for path in paths:
+            try:
+                import_string(path)
+            except ImportError as error:
+                yield Error(
+                    f"settings.CENTRIFUGO[{key!r}]: {path!r} cannot be imported ({error}).",
+                    hint="Give the dotted path of an importable object.",
+                    id=f"{PREFIX}.E006",
+                )
+
+
+def _short_secrets(config: CentrifugoConfig) -> Iterable[CheckMessage]:
+    for name in SECRETS:
+        secret = getattr(config, name)
+        if secret and len(secret.encode()) < SHORTEST_SECRET_BYTES:
+            yield Warning(
+                f"settings.CENTRIFUGO[{name!r}] is shorter than {SHORTEST_SECRET_BYTES} bytes.",
+                hint='Generate one: python -c "import secrets; print(secrets.token_urlsafe(32))"',
+                id=f"{PREFIX}.W010",
+            )
+
+
+def _shared_secrets(config: CentrifugoConfig) -> Iterable[CheckMessage]:
+    given = [secret for name in SECRETS if (secret := getattr(config, name))]
+    if len(set(given)) < len(given):
+        yield Warning(
+            "Two secrets of settings.CENTRIFUGO are the same: who learns one may do what the other allows.",
+            hint=f"Give {', '.join(SECRETS)} different values.",
+            id=f"{PREFIX}.W011",
+        )
+
+
+def _long_tokens(config: CentrifugoConfig) -> Iterable[CheckMessage]:
+    if config.token_ttl_seconds > LONGEST_TOKEN_SECONDS:
+        yield Warning(
+            f"Connection tokens live for {config.token_ttl_seconds} s; a leaked one works as long.",
+            hint="Use 600 or less: clients refresh their tokens by themselves.",
+            id=f"{PREFIX}.W012",
+        )
+
+
+def _kept_connections() -> Iterable[CheckMessage]:
+    for alias, database in settings.DATABASES.items():
+        if database.get("CONN_MAX_AGE") is None and "CONN_MAX_AGE" in database:
+            yield Warning(
+                f"DATABASES[{alias!r}] keeps connections for ever; a worker then holds one per lane that is never renewed.",
+                hint="Set CONN_MAX_AGE to a number of seconds, or use the database backend's own pool.",
+                id=f"{PREFIX}.W013",
+            )

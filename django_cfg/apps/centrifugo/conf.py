@@ -1,0 +1,59 @@
+"""The project's effective configuration: `settings.CENTRIFUGO`, with development secrets under DEBUG; reloaded when settings change."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from pydantic import ValidationError
+
+from django_cfg.apps.centrifugo.config import CentrifugoConfig, derive_secret
+from django_cfg.errors import ConfigurationError
+
+__all__ = ["SECRETS", "get_config", "given_config"]
+
+SECRETS = ("token_secret", "proxy_secret", "api_key")
+
+
+@lru_cache(maxsize=1)
+def given_config() -> CentrifugoConfig:
+    """What the settings say; raises ConfigurationError, which names the key and the fix."""
+    given = getattr(settings, "CENTRIFUGO", None) or {}
+    if isinstance(given, CentrifugoConfig):
+        return given
+    if not isinstance(given, dict):
+        raise ConfigurationError(f"settings.CENTRIFUGO must be a dict, not {type(given).__name__}")
+    try:
+        return CentrifugoConfig(**given)
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error)) from error
+
+
+@lru_cache(maxsize=1)
+def get_config() -> CentrifugoConfig:
+    """With every secret in place; raises ConfigurationError when one is missing and DEBUG is off."""
+    config = given_config()
+    missing = [name for name in SECRETS if not getattr(config, name)]
+    if missing and not settings.DEBUG:
+        raise ConfigurationError(
+            f"settings.CENTRIFUGO has no {', '.join(missing)}. Give each a random text of 32 characters or more "
+            f"(development secrets exist only with DEBUG = True)."
+        )
+    return config.model_copy(update={name: derive_secret(settings.SECRET_KEY, name) for name in missing})
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = "".join(f"[{part!r}]" for part in first["loc"])
+    return f"settings.CENTRIFUGO{place}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting in ("CENTRIFUGO", "SECRET_KEY", "DEBUG"):
+        given_config.cache_clear()
+        get_config.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="django_cfg.centrifugo.conf")

@@ -1,0 +1,86 @@
+"""Push to users' browsers and to channels, from anywhere in the project.
+
+In the process that serves the clients (`runcentrifugo`, `centrifugo_worker`) messages take its own way; everywhere else they go through
+Centrifugo's server API. Inside a database transaction, publish in `transaction.on_commit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import urllib3
+from django.core.exceptions import SynchronousOnlyOperation
+from pydantic_core import to_json
+
+from django_cfg.apps.centrifugo.conf import get_config
+from django_cfg.apps.centrifugo.identity import user_channel
+from django_cfg.apps.centrifugo.proxy import encode_push
+from django_cfg.apps.centrifugo.server_api import api_headers, publish_body, read_publish_answer
+from django_cfg.errors import PublishError
+from django_cfg.rpc.publisher import installed_publisher
+
+__all__ = ["apublish_to_channel", "apublish_to_user", "deliver", "publish_to_channel", "publish_to_user"]
+
+_pool = urllib3.PoolManager(maxsize=16, retries=False)
+
+
+def publish_to_user(user_id: str | int, event: str, data: Any) -> None:
+    """Call the handlers of `on(event, ...)` in every open client of a user; `data` is a model or JSON-compatible.
+
+    Nobody being there is no error. Raises PublishError, and ValueError for an id that could reach somebody else.
+    """
+    _deliver_sync(user_channel(str(user_id)), encode_push(event, data), "apublish_to_user")
+
+
+async def apublish_to_user(user_id: str | int, event: str, data: Any) -> None:
+    """`publish_to_user` for async code."""
+    await deliver(user_channel(str(user_id)), encode_push(event, data))
+
+
+def publish_to_channel(channel: str, data: Any) -> None:
+    """Reach the subscribers of `channel`; `data` is a model or a dict. Raises PublishError."""
+    _deliver_sync(channel, to_json(data, by_alias=True), "apublish_to_channel")
+
+
+async def apublish_to_channel(channel: str, data: Any) -> None:
+    """`publish_to_channel` for async code."""
+    await deliver(channel, to_json(data, by_alias=True))
+
+
+async def deliver(channel: str, data: bytes) -> None:
+    """`data` is JSON. Raises PublishError."""
+    publisher = installed_publisher()
+    if publisher is not None:
+        await publisher.publish(channel, data)
+    else:
+        await asyncio.to_thread(_post, channel, data)
+
+
+def _deliver_sync(channel: str, data: bytes, async_twin: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass  # no loop runs in this thread: blocking it is fine
+    else:
+        raise SynchronousOnlyOperation(f"this would block the event loop: await {async_twin} instead")
+    publisher = installed_publisher()
+    if publisher is not None:
+        publisher.publish_sync(channel, data)
+    else:
+        _post(channel, data)
+
+
+def _post(channel: str, data: bytes) -> None:
+    config = get_config()
+    try:
+        response = _pool.request(
+            "POST",
+            f"{config.api_url}/publish",
+            body=publish_body(channel, data),
+            headers=api_headers(config.api_key),
+            timeout=config.api_timeout_seconds,
+        )
+    except urllib3.exceptions.HTTPError as error:
+        raise PublishError(f"Centrifugo's server API at {config.api_url} cannot be reached: {error}") from error
+    read_publish_answer(response.status, response.data)

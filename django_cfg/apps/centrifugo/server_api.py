@@ -1,0 +1,74 @@
+"""Pure: requests and answers of Centrifugo's server API (https://centrifugal.dev/docs/server/server_api)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from pydantic_core import to_json
+
+from django_cfg.errors import PublishError
+
+__all__ = ["api_headers", "batch_body", "publish_body", "read_batch_answer", "read_publish_answer"]
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class _Answer(msgspec.Struct):
+    error: _Error | None = None
+
+
+class _BatchAnswer(msgspec.Struct):
+    replies: list[_Answer] = []
+    error: _Error | None = None
+
+
+def api_headers(api_key: str) -> dict[str, str]:
+    return {"Content-Type": "application/json", "X-API-Key": api_key}
+
+
+def publish_body(channel: str, data: bytes) -> bytes:
+    """`data` is JSON."""
+    return b'{"channel":' + to_json(channel) + b',"data":' + data + b"}"
+
+
+def batch_body(publications: Iterable[tuple[str, bytes]]) -> bytes:
+    """Publications in order, in one request."""
+    commands = (b'{"publish":' + publish_body(channel, data) + b"}" for channel, data in publications)
+    return b'{"commands":[' + b",".join(commands) + b"]}"
+
+
+def read_publish_answer(status: int, body: bytes) -> None:
+    """Raises PublishError unless the publication was taken."""
+    error = _decode(status, body, _Answer).error
+    if error is not None:
+        raise _refused(error)
+
+
+def read_batch_answer(status: int, body: bytes, count: int) -> list[PublishError | None]:
+    """One entry per publication; raises PublishError when the request as a whole failed."""
+    answer = _decode(status, body, _BatchAnswer)
+    if answer.error is not None:
+        raise _refused(answer.error)
+    if len(answer.replies) != count:
+        raise PublishError(f"Centrifugo answered {len(answer.replies)} of {count} publications")
+    return [None if reply.error is None else _refused(reply.error) for reply in answer.replies]
+
+
+def _decode(status: int, body: bytes, kind: type[Any]) -> Any:
+    if status == 401:
+        raise PublishError("Centrifugo refused the API key: settings.CENTRIFUGO['api_key'] is not its http_api.key")
+    if status != 200:
+        raise PublishError(f"Centrifugo's server API answered HTTP {status}")
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise PublishError("Centrifugo's server API did not answer with its JSON: check settings.CENTRIFUGO['api_url']") from error
+
+
+def _refused(error: _Error) -> PublishError:
+    return PublishError(f"Centrifugo refused the publication: {error.message or 'no reason given'} (error {error.code})")

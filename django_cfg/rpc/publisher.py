@@ -1,0 +1,52 @@
+"""The port through which anything reaches users' browsers. An edge installs its publisher; everybody else asks for it here."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["Publisher", "installed_publisher", "use_publisher"]
+
+SYNC_TIMEOUT_SECONDS = 15.0
+
+
+class Publisher(ABC):
+    """Delivers JSON to channels from any thread; the work is done on the event loop it was made in."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    @abstractmethod
+    async def deliver(self, channel: str, data: bytes) -> None:
+        """On the publisher's own loop; raises PublishError."""
+
+    async def publish(self, channel: str, data: bytes) -> None:
+        """From any event loop; raises PublishError."""
+        if asyncio.get_running_loop() is self._loop:
+            await self.deliver(channel, data)
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.deliver(channel, data), self._loop))
+
+    def publish_sync(self, channel: str, data: bytes) -> None:
+        """From a thread without a running event loop; raises PublishError."""
+        asyncio.run_coroutine_threadsafe(self.deliver(channel, data), self._loop).result(SYNC_TIMEOUT_SECONDS)
+
+
+_installed: list[Publisher] = []
+
+
+@contextmanager
+def use_publisher(publisher: Publisher) -> Iterator[None]:
+    """Make `publisher` the process's way to browsers while the block runs; blocks may nest."""
+    _installed.append(publisher)
+    try:
+        yield
+    finally:
+        _installed.remove(publisher)
+
+
+def installed_publisher() -> Publisher | None:
+    """The innermost publisher, or None in a process that serves no clients itself."""
+    return _installed[-1] if _installed else None
