@@ -180,4 +180,3 @@ class OutcomeUnknownError(RPCError):
     """The call may have run; only the application can find out."""
 
     code = RPCErrorCode.OUTCOME_UNKNOWN
-

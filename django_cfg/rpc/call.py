@@ -6,18 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django_cfg.errors import RPCError, RPCErrorCode
+from django_cfg.errors import MalformedMessageError, OutcomeUnknownError, RPCError
 from django_cfg.models.websocket import RPCError as WireError
 from django_cfg.rpc.claims import Decision, Verdict
 from django_cfg.rpc.failure import wire_error
 from django_cfg.rpc.method import Transport
 
-__all__ = ["Call", "Reply", "allowed_seconds", "refusal_for"]
+__all__ = ["Call", "Reply", "allowed_seconds", "keep_seconds", "refusal_for"]
+
+ON_THE_WAY_SECONDS = 10.0
+"""Clients stop sending a call again at their own deadline; this is for what is still on its way then."""
+
+LONGEST_WAIT_SECONDS = 600.0
+"""Whoever says that it waits longer may find its call forgotten: claims must not pile up at a caller's word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A checked call. `user_id`, `client_id` and `meta` are the broker's word; `params` is JSON, already checked for depth and numbers."""
+    """A checked call. `user_id`, `client_id` and `meta` are the broker's word; `params` is JSON, checked by `check_json`.
+
+    `keep_seconds` is how long it may still arrive again.
+    """
 
     method: str
     params: bytes
@@ -25,7 +34,8 @@ class Call:
     user_id: str | None
     client_id: str = ""
     correlation_id: str = ""
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    keep_seconds: float = LONGEST_WAIT_SECONDS
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
     transport: Transport = Transport.CENTRIFUGO
     is_service: bool = False
 
@@ -47,10 +57,16 @@ def allowed_seconds(asked_ms: float | None, default_seconds: float, longest_seco
     return min(default_seconds if asked_ms is None else asked_ms / 1000, longest_seconds)
 
 
+def keep_seconds(asked_ms: float | None, allowed: float) -> float:
+    """How long the call's claim must last: a caller that waits past its allowed time can still send it again."""
+    waits = allowed if asked_ms is None else max(allowed, asked_ms / 1000)
+    return min(waits, LONGEST_WAIT_SECONDS) + ON_THE_WAY_SECONDS
+
+
 def refusal_for(decision: Decision, call: Call) -> RPCError | None:
-    """The error for a delivery that must not run and has no stored reply; None for one that waits for the running one."""
+    """The error for a delivery that must not run and has no stored reply; None for one whose first delivery still runs."""
     if decision.verdict is Verdict.CONFLICT:
-        return RPCError("this correlation id belongs to another call", code=RPCErrorCode.VALIDATION_ERROR)
+        return MalformedMessageError("this correlation id belongs to another call")
     if decision.verdict is Verdict.UNKNOWN:
-        return RPCError(f"{call.method} may have run; its outcome is lost", code=RPCErrorCode.OUTCOME_UNKNOWN)
+        return OutcomeUnknownError(f"{call.method} may have run; its outcome is lost")
     return None

@@ -1,7 +1,7 @@
 """Pure: which of several deliveries of one call may run. Time is passed in, in seconds of any monotonic clock.
 
-A call is claimed under (caller, correlation id) before its handler starts, with a fingerprint of method and parameters and a lease.
-The claim is kept until no client can send that call again; then the id may be used anew.
+A call is claimed under (caller, correlation id) before its handler starts, with a fingerprint of method and parameters
+and a lease. The claim is kept until no client can send that call again; then the id may be used anew.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from heapq import heappop, heappush
 from typing import Protocol
+
+from django_cfg.errors import ServiceUnavailableError
 
 __all__ = ["Claim", "ClaimStore", "ClaimTable", "Decision", "Verdict", "fingerprint", "judge"]
 
@@ -45,7 +47,7 @@ class Decision:
 
 
 class ClaimStore(Protocol):
-    """Where claims live: in memory for one process, shared for several."""
+    """Where claims live: in memory for one process, shared for several. Both methods may raise RPCError."""
 
     async def claim(
         self, key: Hashable, mark: bytes, *, lease_seconds: float, keep_seconds: float, idempotent: bool
@@ -73,14 +75,19 @@ def judge(claim: Claim | None, mark: bytes, now: float, *, idempotent: bool) -> 
 
 
 class ClaimTable:
-    """Claims in memory. Stored replies are bounded by `max_reply_bytes` in all; the oldest give way first and their claims stay."""
+    """Claims in memory.
 
-    def __init__(self, *, max_reply_bytes: int = 64 * 1024 * 1024) -> None:
+    Stored replies take `max_reply_bytes` in all: the oldest give way first and their claims stay. Claims are never
+    dropped early, or a call could run twice: with `max_claims` held, new calls are refused.
+    """
+
+    def __init__(self, *, max_reply_bytes: int = 64 * 1024 * 1024, max_claims: int = 200_000) -> None:
         self._claims: dict[Hashable, Claim] = {}
         self._expiries: list[tuple[float, int, Hashable]] = []
         self._replies: dict[Hashable, int] = {}
         self._reply_bytes = 0
         self._max_reply_bytes = max_reply_bytes
+        self._max_claims = max_claims
         self._count = 0
 
     def __len__(self) -> int:
@@ -89,14 +96,14 @@ class ClaimTable:
     def claim(
         self, key: Hashable, mark: bytes, now: float, *, lease_seconds: float, keep_seconds: float, idempotent: bool
     ) -> Decision:
-        """Takes the claim when the verdict is RUN."""
+        """Takes the claim when the verdict is RUN; raises ServiceUnavailableError when the table is full."""
         self._expire(now)
         held = self._claims.get(key)
         verdict = judge(held, mark, now, idempotent=idempotent)
         if verdict is Verdict.RUN:
-            self._claims[key] = Claim(mark, now + lease_seconds, now + keep_seconds)
-            self._count += 1
-            heappush(self._expiries, (now + keep_seconds, self._count, key))
+            if held is None and len(self._claims) >= self._max_claims:
+                raise ServiceUnavailableError("too many calls were made lately", retry_after=1.0)
+            self._take(key, Claim(mark, now + lease_seconds, now + keep_seconds))
         return Decision(verdict, held.reply if held is not None and verdict is Verdict.ANSWER else None)
 
     def finish(self, key: Hashable, reply: bytes) -> None:
@@ -109,6 +116,11 @@ class ClaimTable:
         self._reply_bytes += len(reply)
         while self._reply_bytes > self._max_reply_bytes:
             self._forget_reply(next(iter(self._replies)))
+
+    def _take(self, key: Hashable, claim: Claim) -> None:
+        self._claims[key] = claim
+        self._count += 1
+        heappush(self._expiries, (claim.keep_until, self._count, key))
 
     def _expire(self, now: float) -> None:
         while self._expiries and self._expiries[0][0] <= now:

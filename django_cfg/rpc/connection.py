@@ -14,14 +14,14 @@ __all__ = ["Connection"]
 class Connection:
     """Who calls, from where, and until when; every identity field comes from the broker, none from the message.
 
-    `user_id` is text, as the broker carries it, and None for a service. `meta` is the token's server-side data (the JWT claim `meta`).
-    `deadline` is in seconds of `time.monotonic()`.
+    `user_id` is text, as the broker carries it, and None for a service. `meta` is the token's server-side data (the JWT
+    claim `meta`). `deadline` is in seconds of `time.monotonic()`.
     """
 
     user_id: str | None
     client_id: str = ""
     transport: str = ""
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
     method: str = ""
     correlation_id: str = ""
     deadline: float | None = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import sysconfig
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.core.exceptions import SynchronousOnlyOperation
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from django_cfg.errors import RPCError, RPCErrorCode
 from django_cfg.models.websocket import RPCError as WireError
@@ -18,12 +19,12 @@ from django_cfg.rpc.method import RPCMethodInfo
 __all__ = ["Failure", "describe", "wire_error"]
 
 MAX_MESSAGE = 500
-_LIBRARIES = tuple({str(Path(sysconfig.get_path(key)).resolve()) for key in ("purelib", "platlib", "stdlib")})
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`unexpected` failures belong into the log with their traceback; `hint` says what to change, where that is known."""
+    """`unexpected` failures belong into the log with their traceback; `hint` says what to change, if that is known."""
 
     error: WireError
     unexpected: bool = False
@@ -31,7 +32,7 @@ class Failure:
 
 
 def wire_error(error: RPCError) -> WireError:
-    """The package's own error on the wire."""
+    """The package's own error on the wire; raises ValidationError for fields that cannot stand there."""
     return WireError(
         code=error.code,
         message=_text(error, error.code),
@@ -43,27 +44,44 @@ def wire_error(error: RPCError) -> WireError:
 
 def describe(error: BaseException, method: RPCMethodInfo | None = None) -> Failure:
     """What the caller sees: declared errors and a project's ValueErrors as they are, everything else as an id."""
+    try:
+        shown = _shown(error, method)
+        if shown is not None:
+            shown.error.model_dump_json()
+            return shown
+    except (ValidationError, PydanticSerializationError):
+        return _internal("the error's fields do not fit the wire: details must be JSON, retry_after not negative")
+    return _internal(_hint(error))
+
+
+def _shown(error: BaseException, method: RPCMethodInfo | None) -> Failure | None:
     if isinstance(error, RPCError) and _may_show(error, method):
         return Failure(wire_error(error), unexpected=error.code == RPCErrorCode.VALIDATION_ERROR)
     if isinstance(error, ValueError) and _is_projects_own(type(error)):
-        return Failure(
-            WireError(code=RPCErrorCode.APPLICATION_ERROR, message=_text(error, type(error).__name__), retryable=False)
-        )
+        return Failure(WireError(code=RPCErrorCode.APPLICATION_ERROR, message=_text(error, type(error).__name__)))
+    return None
+
+
+def _internal(hint: str) -> Failure:
     error_id = uuid.uuid4().hex[:12]
-    internal = WireError(
+    error = WireError(
         code=RPCErrorCode.INTERNAL_ERROR, message=f"internal error (id {error_id})", details={"error_id": error_id}
     )
-    return Failure(internal, unexpected=True, hint=_hint(error))
+    return Failure(error, unexpected=True, hint=hint)
 
 
 def _may_show(error: RPCError, method: RPCMethodInfo | None) -> bool:
-    return error.code in RPCErrorCode.__members__.values() or (
-        method is not None and isinstance(error, tuple(method.errors))
-    )
+    declared = tuple(method.errors) if method is not None else ()
+    return error.code in RPCErrorCode.__members__.values() or isinstance(error, declared)
 
 
 def _text(error: BaseException, fallback: str) -> str:
-    text = str(error).strip() or fallback
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not cost the caller its reply
+        text = ""
+    # Half a surrogate pair cannot be written as JSON.
+    text = text.encode(errors="replace").decode().strip() or fallback
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 
 
@@ -74,7 +92,7 @@ def _is_projects_own(kind: type[BaseException]) -> bool:
     if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
         return False
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return file is not None and not str(Path(file).resolve()).startswith(_LIBRARIES)
+    return file is not None and _INSTALLED.isdisjoint(Path(file).parts)
 
 
 def _hint(error: BaseException) -> str:

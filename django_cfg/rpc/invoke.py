@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from pydantic_core import from_json
@@ -24,9 +23,9 @@ async def invoke(method: RPCMethodInfo, params: Any, conn: Any, middleware: Sequ
 
 async def run_handler(method: RPCMethodInfo, params: Any, conn: Any, middleware: Sequence[Middleware]) -> Any:
     """The handler's own return value; the first middleware is the outermost."""
-    call: Handler = method.handler
+    call = method.handler
     for layer in reversed(middleware):
-        call = partial(layer, call_next=call)
+        call = _wrapped(layer, call)
     return await call(conn, params)
 
 
@@ -38,6 +37,10 @@ async def check_permissions(method: RPCMethodInfo, conn: Any, default: Sequence[
             allowed = await allowed
         if not allowed:
             raise _refusal(method, conn)
+
+
+def _wrapped(layer: Middleware, inner: Handler) -> Handler:
+    return lambda conn, params: layer(conn, params, inner)
 
 
 def _refusal(method: RPCMethodInfo, conn: Any) -> RPCError:

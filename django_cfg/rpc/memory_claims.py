@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Hashable
 
@@ -11,11 +12,12 @@ __all__ = ["MemoryClaims"]
 
 
 class MemoryClaims:
-    """A ClaimStore over one ClaimTable; used from one event loop."""
+    """A ClaimStore over one ClaimTable; may be shared by the event loops of several threads, as under WSGI."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._table = ClaimTable()
         self._clock = clock
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._table)
@@ -23,9 +25,11 @@ class MemoryClaims:
     async def claim(
         self, key: Hashable, mark: bytes, *, lease_seconds: float, keep_seconds: float, idempotent: bool
     ) -> Decision:
-        return self._table.claim(
-            key, mark, self._clock(), lease_seconds=lease_seconds, keep_seconds=keep_seconds, idempotent=idempotent
-        )
+        with self._lock:
+            return self._table.claim(
+                key, mark, self._clock(), lease_seconds=lease_seconds, keep_seconds=keep_seconds, idempotent=idempotent
+            )
 
     async def finish(self, key: Hashable, reply: bytes) -> None:
-        self._table.finish(key, reply)
+        with self._lock:
+            self._table.finish(key, reply)

@@ -1,4 +1,4 @@
-"""Who may call a method: `@websocket_rpc(name, permissions=[...])`, a list of classes or of `(conn, method) -> bool`."""
+"""Who may call a method: `@websocket_rpc(name, permissions=[...])`, classes or functions `(conn, method) -> bool`."""
 
 from __future__ import annotations
 

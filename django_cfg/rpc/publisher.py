@@ -1,11 +1,14 @@
-"""The port through which anything reaches users' browsers. An edge installs its publisher; everybody else asks for it here."""
+"""The port through which anything reaches users' browsers: an edge installs its publisher, everybody else asks here."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
+from concurrent.futures import Future
 from contextlib import contextmanager
+
+from django_cfg.errors import PublishError
 
 __all__ = ["Publisher", "installed_publisher", "use_publisher"]
 
@@ -27,18 +30,31 @@ class Publisher(ABC):
         if asyncio.get_running_loop() is self._loop:
             await self.deliver(channel, data)
         else:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.deliver(channel, data), self._loop))
+            await asyncio.wrap_future(self._hand_over(channel, data))
 
     def publish_sync(self, channel: str, data: bytes) -> None:
         """From a thread without a running event loop; raises PublishError."""
-        asyncio.run_coroutine_threadsafe(self.deliver(channel, data), self._loop).result(SYNC_TIMEOUT_SECONDS)
+        handed = self._hand_over(channel, data)
+        try:
+            handed.result(SYNC_TIMEOUT_SECONDS)
+        except TimeoutError as error:
+            handed.cancel()
+            raise PublishError(f"the publication was not taken within {SYNC_TIMEOUT_SECONDS:g} s") from error
+
+    def _hand_over(self, channel: str, data: bytes) -> Future[None]:
+        work = self.deliver(channel, data)
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError as error:
+            work.close()
+            raise PublishError("the process's publisher has been closed") from error
 
 
 _installed: list[Publisher] = []
 
 
 @contextmanager
-def use_publisher(publisher: Publisher) -> Iterator[None]:
+def use_publisher(publisher: Publisher) -> Generator[None]:
     """Make `publisher` the process's way to browsers while the block runs; blocks may nest."""
     _installed.append(publisher)
     try:

@@ -77,7 +77,9 @@ class CallRunner:
             return Reply.of_error(error)
         return await asyncio.shield(self._spawn(self._run(call)))
 
-    async def run_claimed(self, call: Call, encode: Callable[[Reply], bytes], send: Callable[[bytes], Awaitable[None]]) -> None:
+    async def run_claimed(
+        self, call: Call, encode: Callable[[Reply], bytes], send: Callable[[bytes], Awaitable[None]]
+    ) -> None:
         """`start`, and wait for its end: for an edge whose loop ends with the request."""
         self._admit(call)
         await asyncio.shield(self._spawn(self._run_claimed(call, encode, send)))
@@ -208,5 +210,7 @@ def _failed(error: BaseException, method: RPCMethodInfo | None) -> Reply:
     failure = describe(error, method)
     if failure.unexpected:
         where = f"{method.name} ({method.source})" if method else "a call"
-        logger.error("%s failed: %s%s", where, failure.error.message, f"; {failure.hint}" if failure.hint else "", exc_info=error)
+        logger.error(
+            "%s failed: %s%s", where, failure.error.message, f"; {failure.hint}" if failure.hint else "", exc_info=error
+        )
     return Reply(error=failure.error)

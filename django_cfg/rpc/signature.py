@@ -77,9 +77,7 @@ def _positional(func: Callable[..., Any]) -> list[inspect.Parameter]:
     return [p for p in inspect.signature(func).parameters.values() if p.kind in kinds]
 
 
-def _hints(
-    name: str, func: Callable[..., Any], localns: Mapping[str, Any] | None, *, strict: bool
-) -> dict[str, Any]:
+def _hints(name: str, func: Callable[..., Any], localns: Mapping[str, Any] | None, *, strict: bool) -> dict[str, Any]:
     try:
         return get_type_hints(inspect.unwrap(func), localns=dict(localns or {}), include_extras=False)
     except (NameError, TypeError, AttributeError) as error:
@@ -98,7 +96,11 @@ def _model_or_none(hint: Any) -> type[BaseModel] | None:
 def _require_model(name: str, func: Callable[..., Any], what: str, hint: Any) -> None:
     if _model_or_none(hint) is not None and hint is not BaseModel:
         return
-    problem = "has no type for" if hint is None else f"has {getattr(hint, '__name__', hint)!s}, which is no Pydantic model, as"
+    problem = (
+        "has no type for"
+        if hint is None
+        else f"has {getattr(hint, '__name__', hint)!s}, which is no Pydantic model, as"
+    )
     raise RegistrationError(
         f"{location(func)}: {name}: {func.__name__} {problem} {what}. Clients are generated from Pydantic models: "
         f"write 'async def {func.__name__}(conn, params: SomeParams) -> SomeResult' with subclasses of pydantic.BaseModel."

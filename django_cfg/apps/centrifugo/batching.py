@@ -88,7 +88,9 @@ class BatchingPublisher(Publisher):
                     return read_batch_answer(response.status, await response.read(), len(batch))
             except (aiohttp.ClientError, TimeoutError) as error:
                 if self._loop.time() + delay > give_up:
-                    raise PublishError(f"Centrifugo's server API at {self._url} cannot be reached: {error!r}") from error
+                    raise PublishError(
+                        f"Centrifugo's server API at {self._url} cannot be reached: {error!r}"
+                    ) from error
                 logger.warning("Centrifugo's server API at %s cannot be reached (%r); trying again", self._url, error)
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             delay = min(2 * delay, LONGEST_DELAY_SECONDS)

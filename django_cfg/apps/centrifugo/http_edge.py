@@ -28,7 +28,9 @@ def body_limit(max_request_bytes: int) -> int:
     return max_request_bytes + ENVELOPE_BYTES
 
 
-def check_request(method: str, given_secret: str, secret: str, content_length: int | None, limit: int) -> Refusal | None:
+def check_request(
+    method: str, given_secret: str, secret: str, content_length: int | None, limit: int
+) -> Refusal | None:
     """Looks at nothing but the head of the request; the secret is compared in constant time."""
     if method != "POST":
         return Refusal(405, "POST only")

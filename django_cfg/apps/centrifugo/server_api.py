@@ -67,8 +67,12 @@ def _decode(status: int, body: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise PublishError("Centrifugo's server API did not answer with its JSON: check settings.CENTRIFUGO['api_url']") from error
+        raise PublishError(
+            "Centrifugo's server API did not answer with its JSON: check settings.CENTRIFUGO['api_url']"
+        ) from error
 
 
 def _refused(error: _Error) -> PublishError:
-    return PublishError(f"Centrifugo refused the publication: {error.message or 'no reason given'} (error {error.code})")
+    return PublishError(
+        f"Centrifugo refused the publication: {error.message or 'no reason given'} (error {error.code})"
+    )

@@ -18,6 +18,6 @@ class RPCError(BaseModel):
 
     code: RPCErrorCode | str = Field(union_mode="left_to_right", description="Why the call failed")
     message: str = Field(min_length=1, max_length=500, description="For people; never empty")
-    details: dict[str, Any] | None = Field(None, description="For programs; depends on the code")
-    retryable: bool = Field(False, description="Whether the same call may be made again")
-    retry_after: float | None = Field(None, ge=0, description="Seconds to wait before that")
+    details: dict[str, Any] | None = Field(default=None, description="For programs; depends on the code")
+    retryable: bool = Field(default=False, description="Whether the same call may be made again")
+    retry_after: float | None = Field(default=None, ge=0, description="Seconds to wait before that")

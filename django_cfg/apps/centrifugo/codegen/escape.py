@@ -40,7 +40,9 @@ def name(identifier: str) -> Code:
 
 def python_literal(value: Any) -> Code:
     """A JSON scalar, or a list or dict of them, in ASCII."""
-    return Code(ascii(value))
+    written = ascii(value)
+    plain = isinstance(value, str) and written[0] == "'" and '"' not in written
+    return Code(f'"{written[1:-1]}"' if plain else written)
 
 
 def python_docstring(text: str, indent: int) -> Code:

@@ -6,6 +6,7 @@ code and are not safe to emit as they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum as PyEnum
 from typing import Any, TypeAlias
@@ -33,6 +34,9 @@ __all__ = [
     "Type",
     "Union",
     "children",
+    "references",
+    "types_of",
+    "walk",
 ]
 
 
@@ -215,3 +219,27 @@ def children(of: Type) -> tuple[Type, ...]:
             return (key, value)
         case Scalar() | Open() | Ref() | Literal():
             return ()
+
+
+def walk(of: Type) -> Iterable[Type]:
+    """A type and everything inside it, outermost first."""
+    yield of
+    for child in children(of):
+        yield from walk(child)
+
+
+def types_of(definition: Definition) -> tuple[Type, ...]:
+    """The types that a definition is written with."""
+    match definition:
+        case Model():
+            return tuple(found.type for found in definition.fields)
+        case Alias():
+            return (definition.type,)
+        case Enum():
+            return ()
+
+
+def references(definition: Definition) -> frozenset[str]:
+    """The definitions that a definition names itself."""
+    found = (part for top in types_of(definition) for part in walk(top))
+    return frozenset(part.name for part in found if isinstance(part, Ref))

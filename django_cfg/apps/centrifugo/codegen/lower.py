@@ -28,7 +28,9 @@ from django_cfg.apps.centrifugo.codegen.ir import (
     Tuple,
     Type,
     Union,
-    children,
+    references,
+    types_of,
+    walk,
 )
 
 __all__ = ["lower"]
@@ -213,29 +215,13 @@ def _text(schema: Schema, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _types(definition: Definition) -> tuple[Type, ...]:
-    match definition:
-        case Model():
-            return tuple(found.type for found in definition.fields)
-        case Alias():
-            return (definition.type,)
-        case Enum():
-            return ()
-
-
-def _walk(found: Type) -> Iterable[Type]:
-    yield found
-    for child in children(found):
-        yield from _walk(child)
-
-
 def _require_tags(definitions: dict[str, Definition]) -> None:
     """The server cannot choose a variant without its tag, also where the tag has a default."""
     tags = {
         (item.name, found.tag)
         for definition in definitions.values()
-        for top in _types(definition)
-        for found in _walk(top)
+        for top in types_of(definition)
+        for found in walk(top)
         if isinstance(found, Union) and found.tag
         for item in found.items
         if isinstance(item, Ref)
@@ -263,6 +249,5 @@ def _reachable(definitions: Mapping[str, Definition], roots: Iterable[str | None
         name = todo.pop()
         if name not in seen:
             seen.add(name)
-            found = (part for top in _types(definitions[name]) for part in _walk(top))
-            todo.extend(part.name for part in found if isinstance(part, Ref))
+            todo.extend(references(definitions[name]))
     return seen

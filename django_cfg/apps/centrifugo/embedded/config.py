@@ -190,11 +190,13 @@ class HTTPAPI(msgspec.Struct, frozen=True):
     key: str = ""
     insecure: bool = False
     error_mode: str = ""
+    handler_prefix: str = "/api"
 
 
 class WebSocket(msgspec.Struct, frozen=True):
     """The client endpoint; `message_size_limit` in bytes of one frame."""
 
+    handler_prefix: str = "/connection/websocket"
     message_size_limit: int = 65_536
     write_timeout: Seconds = Seconds(1)
 

@@ -35,6 +35,7 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
 
     channel: str = ""
     token: str = ""
+    flag: int = 0
     recover: bool = False
     epoch: str = ""
     offset: UInt64 = 0

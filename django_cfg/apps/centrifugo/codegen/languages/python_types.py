@@ -28,8 +28,9 @@ from django_cfg.apps.centrifugo.codegen.ir import (
     Type,
     Union,
 )
+from django_cfg.apps.centrifugo.codegen.names import field_names
 
-__all__ = ["BUILTINS", "Annotations", "is_constant", "value"]
+__all__ = ["BUILTINS", "Annotations", "is_constant", "member_names", "value"]
 
 BUILTINS = frozenset({"bool", "bytes", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"})
 
@@ -96,6 +97,13 @@ class Annotations:
         return Code(written)
 
 
+def member_names(found: Enum) -> dict[str, Code]:
+    """By the server's name: an enum member's name here."""
+    reserved = frozenset(dir(int)) | {"mro", "name", "value"} | frozenset(dir(str))
+    made = field_names({label: label for label, _ in found.members}, reserved=reserved)
+    return {label: name(here) for label, here in made.items()}
+
+
 def is_constant(of: Type) -> bool:
     """Whether the type has one value only, such as the tag of a variant."""
     return isinstance(of, Literal) and len(of.values) == 1
@@ -147,9 +155,9 @@ def _scalar(kind: Kind, found: Any, annotations: Annotations) -> Code | None:
 
 def _named(api: Api, target: str, found: Any, annotations: Annotations) -> Code | None:
     match api.by_name[target]:
-        case Enum(_, members):
-            member = next((label for label, wire in members if wire == found), None)
-            return None if member is None else code("{}({})", name(target), python_literal(found))
+        case Enum(_, members) as enum:
+            labels = member_names(enum)
+            return next((code("{}.{}", name(target), labels[m]) for m, wire in members if wire == found), None)
         case Model() | Alias(root=True):
             return code("{}.model_validate({})", name(target), python_literal(found))
         case Alias(type=of):

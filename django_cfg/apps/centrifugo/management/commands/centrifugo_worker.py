@@ -9,6 +9,7 @@ import uvicorn
 from django.core.management.base import BaseCommand, CommandError
 
 from django_cfg.apps.centrifugo.conf import get_config
+from django_cfg.apps.centrifugo.graceful import GracefulServer
 from django_cfg.apps.centrifugo.worker import Worker
 from django_cfg.errors import ConfigurationError
 
@@ -33,12 +34,15 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(f"Answering Centrifugo at http://{options['host']}:{options['port']}/centrifugo/")
         self.stdout.write(f"Publishing replies to {config.api_url}")
-        uvicorn.run(
-            Worker(config),
-            host=options["host"],
-            port=options["port"],
-            log_level="warning",
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=int(config.drain_timeout_seconds) + 5,
+        server = GracefulServer(
+            uvicorn.Config(
+                Worker(config),
+                host=options["host"],
+                port=options["port"],
+                log_level="warning",
+                access_log=False,
+                lifespan="on",
+                timeout_graceful_shutdown=int(config.drain_timeout_seconds) + 5,
+            )
         )
+        server.run()

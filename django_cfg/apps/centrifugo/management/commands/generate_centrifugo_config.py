@@ -21,7 +21,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("-o", "--output", metavar="FILE", help="instead of standard output; holds secrets (mode 0600)")
+        parser.add_argument(
+            "-o", "--output", metavar="FILE", help="instead of standard output; holds secrets (mode 0600)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

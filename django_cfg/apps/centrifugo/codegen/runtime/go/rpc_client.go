@@ -1,8 +1,7 @@
 // Package client calls the typed methods of a Django project through Centrifugo.
 //
-// A request is published on the channel rpc.requests, its reply arrives on the caller's own channel user#<user id> and is
-// matched by correlation id. The client reconnects by itself and sends calls in flight again under their old id, which the
-// server recognises and does not run twice.
+// A request is published on the channel rpc.requests, its reply arrives on the user's own channel and is matched by correlation
+// id. After a reconnect, calls in flight are sent again under their old id, which the server recognises and does not run twice.
 package client
 
 import (
@@ -12,8 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	mathrand "math/rand/v2"
-	"net"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -27,17 +26,18 @@ import (
 const (
 	requestChannel     = "rpc.requests"
 	replyChannelPrefix = "user#"
+	defaultTimeout     = 30 * time.Second
 	maxResends         = 3
 	maxQueuedEvents    = 4096
-	// A reconnect is followed by the publications missed meanwhile, and the SDK does not say when it has delivered the last one.
-	// This pause lets them answer their calls first; its random part keeps many clients from sending again in the same instant.
+	// The SDK does not say when it has delivered the last of the publications missed during a reconnect. This pause lets them
+	// answer their calls before those are sent again; its random part spreads the clients that reconnect together.
 	recoveryPause = 100 * time.Millisecond
 )
 
-// RPCErrorCode says why a call failed. The list is open: a method may declare codes of its own.
+// RPCErrorCode says why a call failed. Methods may declare codes beside these.
 type RPCErrorCode string
 
-// The codes of the server and of this client.
+// The codes shared by the server and its clients.
 const (
 	CodeTimeout            RPCErrorCode = "timeout"
 	CodeMethodNotFound     RPCErrorCode = "method_not_found"
@@ -59,7 +59,7 @@ const (
 	CodeContractMismatch   RPCErrorCode = "contract_mismatch"
 )
 
-// Where Centrifugo carries the error itself, its number is 1001 plus the position in this list.
+// Where Centrifugo itself carries one of them, its number is firstNumber plus the position in this list.
 var numberedCodes = [...]RPCErrorCode{
 	CodeTimeout, CodeMethodNotFound, CodeInvalidParams, CodeValidationError, CodeUnauthorized, CodeRateLimitExceeded,
 	CodeInternalError, CodeServiceUnavailable, CodeUserNotConnected, CodeRoomNotFound, CodeResourceNotFound, CodeConnectionError,
@@ -68,47 +68,57 @@ var numberedCodes = [...]RPCErrorCode{
 
 const firstNumber = 1001
 
-var retryableCodes = []RPCErrorCode{
-	CodeTimeout, CodeRateLimitExceeded, CodeServiceUnavailable, CodeConnectionError, CodeRedisError,
+// Centrifugo's own numbers.
+var centrifugoCodes = map[uint32]RPCErrorCode{
+	101: CodePermissionDenied, 103: CodePermissionDenied, 104: CodeMethodNotFound, 106: CodeRateLimitExceeded,
+	107: CodeValidationError, 108: CodeServiceUnavailable, 109: CodeUnauthorized, 110: CodeUnauthorized,
 }
 
-// RPCError is every failure of this client; find it with errors.As. Where a context ended the call, it unwraps to the context's error.
+// RPCError is every failure of this client, found with errors.As. It unwraps to the context's error where a context ended the call.
 type RPCError struct {
-	Code       RPCErrorCode
-	Message    string
-	Details    map[string]any
-	Retryable  bool     // the same call may simply be made again
-	RetryAfter *float64 // seconds
+	Code       RPCErrorCode   `json:"code"`
+	Message    string         `json:"message"`
+	Details    map[string]any `json:"details"`
+	Retryable  bool           `json:"retryable"`   // the same call may simply be made again
+	RetryAfter *float64       `json:"retry_after"` // seconds
 	cause      error
 }
 
-func (e *RPCError) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Message) }
+func (e *RPCError) Error() string { return string(e.Code) + ": " + e.Message }
 
-// Unwrap returns what caused the error on this side, if anything did.
+// Unwrap returns the error of this side that caused it, if any.
 func (e *RPCError) Unwrap() error { return e.cause }
 
 func newError(code RPCErrorCode, cause error, format string, args ...any) *RPCError {
-	return &RPCError{Code: code, Message: fmt.Sprintf(format, args...), Retryable: slices.Contains(retryableCodes, code), cause: cause}
+	return &RPCError{Code: code, Message: fmt.Sprintf(format, args...), Retryable: code.retryable(), cause: cause}
 }
 
-// State of the connection. Connected means that calls can be made: the reply channel is subscribed.
+func (code RPCErrorCode) retryable() bool {
+	switch code {
+	case CodeTimeout, CodeRateLimitExceeded, CodeServiceUnavailable, CodeConnectionError, CodeRedisError:
+		return true
+	}
+	return false
+}
+
+// State of the connection; connected means that the reply channel is subscribed and calls go out.
 type State string
 
-// The states given to WithOnState.
+// The states that WithOnState reports.
 const (
 	StateConnecting   State = "connecting"
 	StateConnected    State = "connected"
 	StateDisconnected State = "disconnected"
 )
 
-// Transport is the way a call takes through Centrifugo.
+// Transport is the way of a call through Centrifugo.
 type Transport string
 
 const (
-	// TransportPublish publishes the request and receives the reply on the user's channel: it survives reconnects.
+	// TransportPublish publishes the request and takes the reply from the user's channel; such a call survives reconnects.
 	TransportPublish Transport = "publish"
-	// TransportRPC uses Centrifugo's RPC proxy: one hop, but an interrupted call ends as outcome_unknown, and no call
-	// waits longer than the constructor's WithTimeout (30 s where that is less).
+	// TransportRPC takes Centrifugo's RPC proxy: one hop, but an interrupted call is outcome_unknown, and none waits longer
+	// than the constructor's WithTimeout, or 30 s if that is less.
 	TransportRPC Transport = "rpc"
 )
 
@@ -117,13 +127,13 @@ type callSettings struct {
 	transport Transport
 }
 
-// ClientOption configures NewCentrifugoRPCClient.
+// ClientOption is an option of NewCentrifugoRPCClient.
 type ClientOption interface{ applyClient(*CentrifugoRPCClient) }
 
-// CallOption configures one call.
+// CallOption is an option of one call.
 type CallOption interface{ applyCall(*callSettings) }
 
-// CommonOption is the default of all calls in the constructor, and the setting of one call in that call.
+// CommonOption is either: the default of all calls, or the choice for one.
 type CommonOption interface {
 	ClientOption
 	CallOption
@@ -134,12 +144,12 @@ type commonOption func(*callSettings)
 func (o commonOption) applyClient(c *CentrifugoRPCClient) { o(&c.defaults) }
 func (o commonOption) applyCall(s *callSettings)          { o(s) }
 
-// WithTimeout limits a call: always when given for that call, else only where its context has no deadline. Default: 30 s.
+// WithTimeout limits the wait: of one call beside its context's deadline; in the constructor, where a context has none (default 30 s).
 func WithTimeout(timeout time.Duration) CommonOption {
 	return commonOption(func(s *callSettings) { s.timeout = timeout })
 }
 
-// WithTransport chooses the transport. Default: TransportPublish.
+// WithTransport chooses the transport; the default is TransportPublish.
 func WithTransport(transport Transport) CommonOption {
 	return commonOption(func(s *callSettings) { s.transport = transport })
 }
@@ -148,38 +158,38 @@ type clientOption func(*CentrifugoRPCClient)
 
 func (o clientOption) applyClient(c *CentrifugoRPCClient) { o(c) }
 
-// WithGetToken fetches a new connection token when the constructor's is empty or has expired. An *RPCError with
-// CodeUnauthorized ends the connection; after any other error the client tries again.
-func WithGetToken(getToken func(context.Context) (string, error)) ClientOption {
+// WithGetToken fetches a connection token when the constructor's is empty or expired. An *RPCError with CodeUnauthorized ends the
+// connection; after another error it is asked again.
+func WithGetToken(getToken func(ctx context.Context) (string, error)) ClientOption {
 	return clientOption(func(c *CentrifugoRPCClient) { c.getToken = getToken })
 }
 
-// WithOnState reports changes of the connection, in order, on the goroutine of the event handlers.
+// WithOnState reports the connection's changes in order, on the goroutine of the event handlers.
 func WithOnState(handler func(State)) ClientOption {
 	return clientOption(func(c *CentrifugoRPCClient) { c.onState = handler })
 }
 
-// WithOnError receives what belongs to no call: failed reconnects, panics of handlers, subscriptions that end. Default: slog.
+// WithOnError reports what is no call's failure: a failed reconnect, a handler's panic, a subscription's end; the default logs with slog.
 func WithOnError(handler func(error)) ClientOption {
 	return clientOption(func(c *CentrifugoRPCClient) { c.onError = handler })
 }
 
-// WithMaxRequestBytes sets the largest request that is sent. Default: Centrifugo's 256 KiB less 1 KiB for the frame around it.
+// WithMaxRequestBytes sets the largest request to send; the default is 256 KiB less 1 KiB for the frame around it.
 func WithMaxRequestBytes(limit int) ClientOption {
 	return clientOption(func(c *CentrifugoRPCClient) { c.maxRequestBytes = limit })
 }
 
-// WithMaxPendingCalls sets how many calls may wait for a reply at once. Default: 10,000.
+// WithMaxPendingCalls sets how many calls may wait at once; the default is 10,000.
 func WithMaxPendingCalls(limit int) ClientOption {
-	return clientOption(func(c *CentrifugoRPCClient) { c.maxPending = limit })
+	return clientOption(func(c *CentrifugoRPCClient) { c.maxPendingCalls = limit })
 }
 
-// WithResendInterval sets how long an accepted call may stay silent before it is sent again. Default: 5 s.
+// WithResendInterval sets how long an accepted call may stay silent before it is sent again; the default is 5 s.
 func WithResendInterval(interval time.Duration) ClientOption {
 	return clientOption(func(c *CentrifugoRPCClient) { c.resendInterval = interval })
 }
 
-// CentrifugoRPCClient is one user's connection. All methods may be used concurrently and from within handlers.
+// CentrifugoRPCClient is one user's connection. Its methods may be used concurrently and from within handlers.
 type CentrifugoRPCClient struct {
 	url, token, userID string
 	defaults           callSettings
@@ -187,88 +197,91 @@ type CentrifugoRPCClient struct {
 	onState            func(State)
 	onError            func(error)
 	maxRequestBytes    int
-	maxPending         int
+	maxPendingCalls    int
 	resendInterval     time.Duration
 
-	events eventQueue
-
-	mu       sync.Mutex
-	session  *session // nil while disconnected
-	handlers map[string][]*func(json.RawMessage)
+	events    eventQueue
+	mu        sync.Mutex
+	session   *session // nil while disconnected
+	listeners map[string][]*listener
 }
 
-// NewCentrifugoRPCClient prepares a client of the WebSocket address url; Connect opens the connection.
+// NewCentrifugoRPCClient prepares a client for the WebSocket address url; Connect opens the connection.
 func NewCentrifugoRPCClient(url, token, userID string, opts ...ClientOption) *CentrifugoRPCClient {
 	c := &CentrifugoRPCClient{
 		url: url, token: token, userID: userID,
-		defaults:        callSettings{timeout: 30 * time.Second, transport: TransportPublish},
+		defaults:        callSettings{timeout: defaultTimeout, transport: TransportPublish},
 		onState:         func(State) {},
 		onError:         func(err error) { slog.Warn("centrifugo client", "error", err) },
 		maxRequestBytes: 262144 - 1024,
-		maxPending:      10_000,
+		maxPendingCalls: 10_000,
 		resendInterval:  5 * time.Second,
-		handlers:        map[string][]*func(json.RawMessage){},
+		listeners:       map[string][]*listener{},
 	}
 	for _, opt := range opts {
 		opt.applyClient(c)
 	}
+	if c.defaults.timeout <= 0 {
+		c.defaults.timeout = defaultTimeout
+	}
 	return c
 }
 
-// Connect returns once the reply channel is subscribed. From then on the client reconnects by itself, until Disconnect or
-// until the server ends the connection for good. Code: unauthorized for a refused token or channel, else connection_error.
+// Connect returns when the reply channel is subscribed. From then on the client reconnects by itself until Disconnect, or until
+// the server ends the connection for good. It fails with unauthorized for a refused token or channel, else connection_error.
 func (c *CentrifugoRPCClient) Connect(ctx context.Context) error {
-	ctx, cancel := c.withDeadline(ctx, callSettings{})
+	if !strings.HasPrefix(c.url, "ws://") && !strings.HasPrefix(c.url, "wss://") {
+		return newError(CodeConnectionError, nil, "the address %q does not begin with ws:// or wss://", c.url)
+	}
+	ctx, cancel := c.limit(ctx, callSettings{})
 	defer cancel()
 	c.mu.Lock()
-	s := c.session
-	opened := s == nil
-	if opened {
-		if !strings.HasPrefix(c.url, "ws://") && !strings.HasPrefix(c.url, "wss://") {
-			c.mu.Unlock()
-			return newError(CodeConnectionError, nil, "the address %q does not begin with ws:// or wss://", c.url)
-		}
+	s, mine := c.session, c.session == nil
+	if mine {
 		s = newSession(c)
 		c.session = s
 		c.changeState(StateConnecting)
-	}
-	c.mu.Unlock()
-	if opened {
 		go s.open()
 	}
+	c.mu.Unlock()
 	select {
 	case <-s.currentLink().up:
 		return nil
 	case <-s.ctx.Done():
 		return context.Cause(s.ctx)
 	case <-ctx.Done():
-		err := newError(CodeConnectionError, ctx.Err(), "not connected: %v (last error: %v)", ctx.Err(), s.lastError.Load())
-		if opened {
-			s.end(err)
-			s.close()
+		err := newError(CodeConnectionError, ctx.Err(), "not connected in time: %v, last error: %v", ctx.Err(), s.lastError.Load())
+		if mine && s.end(err) {
+			s.sdk.Close()
 		}
 		return err
 	}
 }
 
-// Disconnect closes the connection and ends every waiting call: with connection_error if it was never sent, else with outcome_unknown.
+// Disconnect ends every waiting call, with connection_error if it was never sent, else with outcome_unknown. Connect may follow.
 func (c *CentrifugoRPCClient) Disconnect() {
-	c.mu.Lock()
-	s := c.session
-	c.mu.Unlock()
-	if s != nil {
-		s.end(newError(CodeConnectionError, nil, "disconnected by the application"))
-		s.close()
+	s, err := c.current()
+	if err == nil && s.end(newError(CodeConnectionError, nil, "disconnected by the application")) {
+		s.sdk.Close()
 	}
 }
 
-// Call sends params to method and decodes the reply into result, a pointer, or nil to ignore it.
+func (c *CentrifugoRPCClient) current() (*session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session == nil {
+		return nil, newError(CodeConnectionError, nil, "not connected: call Connect first")
+	}
+	return c.session, nil
+}
+
+// Call sends params to method and decodes its result into result, a pointer, or nil to ignore it.
 func (c *CentrifugoRPCClient) Call(ctx context.Context, method string, params, result any, opts ...CallOption) error {
 	settings := callSettings{transport: c.defaults.transport}
 	for _, opt := range opts {
 		opt.applyCall(&settings)
 	}
-	ctx, cancel := c.withDeadline(ctx, settings)
+	ctx, cancel := c.limit(ctx, settings)
 	defer cancel()
 	data, err := json.Marshal(params)
 	if err != nil {
@@ -284,13 +297,13 @@ func (c *CentrifugoRPCClient) Call(ctx context.Context, method string, params, r
 	return nil
 }
 
-func (c *CentrifugoRPCClient) withDeadline(ctx context.Context, settings callSettings) (context.Context, context.CancelFunc) {
+func (c *CentrifugoRPCClient) limit(ctx context.Context, settings callSettings) (context.Context, context.CancelFunc) {
 	timeout := settings.timeout
 	if _, limited := ctx.Deadline(); timeout <= 0 && !limited {
 		timeout = c.defaults.timeout
 	}
-	if settings.transport == TransportRPC && (timeout <= 0 || timeout > c.longestCommand()) {
-		timeout = c.longestCommand()
+	if longest := c.longestCommand(); settings.transport == TransportRPC && (timeout <= 0 || timeout > longest) {
+		timeout = longest
 	}
 	if timeout <= 0 {
 		return context.WithCancel(ctx)
@@ -298,38 +311,43 @@ func (c *CentrifugoRPCClient) withDeadline(ctx context.Context, settings callSet
 	return context.WithTimeout(ctx, timeout)
 }
 
-// The SDK gives up on any command after one fixed ReadTimeout, and holds a goroutine, a timer and the command for all of that
-// time, answered or not (about 3.5 KB besides the payload: a steady 1,000 calls a second hold 30,000 of them). So it must
-// outlast a call of the RPC transport, and no more than that.
+// longestCommand becomes the SDK's one ReadTimeout. v0.12.1 gives up on any command after it, and until then holds a goroutine, a
+// timer and the payload of each, answered or not (@MEASURED@). So it must outlast a call over TransportRPC, and no more.
 func (c *CentrifugoRPCClient) longestCommand() time.Duration {
-	return max(c.defaults.timeout, 30*time.Second)
+	return max(c.defaults.timeout, defaultTimeout)
+}
+
+type request struct {
+	Method        string          `json:"method"`
+	Params        json.RawMessage `json:"params"`
+	CorrelationID string          `json:"correlation_id"`
+	ReplyTo       string          `json:"reply_to"`
+	TimeoutMs     int64           `json:"timeout_ms"`
 }
 
 func (c *CentrifugoRPCClient) roundTrip(ctx context.Context, method string, params json.RawMessage, transport Transport) (json.RawMessage, error) {
-	c.mu.Lock()
-	s := c.session
-	c.mu.Unlock()
-	if s == nil {
-		return nil, newError(CodeConnectionError, nil, "not connected: Connect comes before %s", method)
-	}
 	p := &pendingCall{id: rand.Text(), reply: make(chan reply, 1), acks: make(chan error, 1+maxResends)}
-	request := func() []byte {
+	encode := func() ([]byte, error) {
 		deadline, _ := ctx.Deadline()
-		return encodeRequest(request{method, params, p.id, replyChannelPrefix + c.userID, max(1, time.Until(deadline).Milliseconds())})
+		return json.Marshal(request{method, params, p.id, replyChannelPrefix + c.userID, max(1, time.Until(deadline).Milliseconds())})
 	}
-	size := len(method) + len(params)
+	data, err := []byte(params), error(nil)
 	if transport == TransportPublish {
-		size = len(request())
+		data, err = encode()
 	}
-	if size > c.maxRequestBytes {
-		return nil, newError(CodeValidationError, nil, "the request of %s has %d bytes, more than the %d that the server accepts", method, size, c.maxRequestBytes)
+	if err != nil || len(data) > c.maxRequestBytes {
+		return nil, newError(CodeValidationError, err, "the request of %s has %d bytes, the limit is %d", method, len(data), c.maxRequestBytes)
 	}
-	if err := s.register(p); err != nil {
+	s, err := c.current()
+	if err == nil {
+		err = s.register(p)
+	}
+	if err != nil {
 		return nil, err
 	}
 	defer s.forget(p)
-	// The commands below get no context that ends: v0.12.1 leaks a goroutine when a caller has left and the connection is
-	// lost while it writes. They end with the acknowledgement, the connection or ReadTimeout.
+	// The SDK gets a context that never ends: v0.12.1 leaks a goroutine per command whose caller left before the connection was
+	// lost. A command ends with its acknowledgement, the connection, or ReadTimeout.
 	if transport == TransportRPC {
 		return s.await(ctx, p, 0, func() {
 			result, err := s.sdk.RPC(context.Background(), method, params)
@@ -337,120 +355,123 @@ func (c *CentrifugoRPCClient) roundTrip(ctx context.Context, method string, para
 		})
 	}
 	return s.await(ctx, p, maxResends, func() {
-		_, err := s.sdk.Publish(context.Background(), requestChannel, request())
+		data, err := encode()
+		if err == nil {
+			_, err = s.sdk.Publish(context.Background(), requestChannel, data)
+		}
 		p.acks <- err
 	})
 }
 
-// On hands every push of that name to handler until remove is called. Handlers run one after another, in the order of the
-// pushes, on a goroutine of their own; up to 4,096 pushes wait for a slow one, more are dropped and reported.
+// On hands the data of every push named event to handler, until remove is called. Handlers run in the order of the pushes, one
+// after another, away from the connection; while 4,096 events wait for a slow one, more are dropped and reported.
 func (c *CentrifugoRPCClient) On(event string, handler func(data json.RawMessage)) (remove func()) {
-	entry := &handler
+	l := &listener{handle: handler}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.handlers[event] = append(slices.Clip(c.handlers[event]), entry)
+	c.listeners[event] = append(c.listeners[event], l)
 	return func() {
+		l.removed.Store(true)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		rest := slices.DeleteFunc(slices.Clone(c.handlers[event]), func(h *func(json.RawMessage)) bool { return h == entry })
-		if c.handlers[event] = rest; len(rest) == 0 {
-			delete(c.handlers, event)
+		c.listeners[event] = slices.DeleteFunc(c.listeners[event], func(other *listener) bool { return other == l })
+		if len(c.listeners[event]) == 0 {
+			delete(c.listeners, event)
 		}
 	}
+}
+
+type listener struct {
+	handle  func(json.RawMessage)
+	removed atomic.Bool
+}
+
+func (c *CentrifugoRPCClient) deliver(name string, l *listener, data json.RawMessage) {
+	c.enqueue("the handler of "+name, maxQueuedEvents, func() {
+		if !l.removed.Load() {
+			l.handle(data)
+		}
+	})
 }
 
 func (c *CentrifugoRPCClient) push(event string, data json.RawMessage) {
 	c.mu.Lock()
-	handlers := c.handlers[event]
-	c.mu.Unlock()
-	for _, handler := range handlers {
-		c.enqueue("the handler of "+event, func() {
-			c.mu.Lock()
-			active := slices.Contains(c.handlers[event], handler)
-			c.mu.Unlock()
-			if active {
-				(*handler)(data)
-			}
-		})
+	defer c.mu.Unlock()
+	for _, l := range c.listeners[event] {
+		c.deliver(event, l, data)
 	}
 }
 
+type tokenSource func(ctx context.Context) (string, error)
+
 type subscribeSettings struct {
 	token  string
-	source func(context.Context) (string, error)
+	source tokenSource
 }
 
-// SubscribeOption configures one subscription.
+// SubscribeOption is an option of Subscribe.
 type SubscribeOption func(*subscribeSettings)
 
-// WithSubscriptionToken sets the token that the server handed out for the channel.
+// WithSubscriptionToken gives the token that the server handed out for the channel.
 func WithSubscriptionToken(token string) SubscribeOption {
 	return func(s *subscribeSettings) { s.token = token }
 }
 
-// WithSubscriptionTokenSource fetches the token for the channel at first, and again when it expires. The source may make calls.
+// WithSubscriptionTokenSource fetches a token for the channel when there is none or it has expired. It may make calls.
 func WithSubscriptionTokenSource(source func(ctx context.Context) (string, error)) SubscribeOption {
 	return func(s *subscribeSettings) { s.source = source }
 }
 
-// Subscribe hands the publications of another channel to handler, on the goroutine of the event handlers, until unsubscribe or
-// Disconnect. It returns when the channel is subscribed. A channel can be subscribed once at a time.
+// Subscribe returns when the channel is subscribed, and hands its publications to handler like On, until unsubscribe or Disconnect.
 func (c *CentrifugoRPCClient) Subscribe(
 	ctx context.Context, channel string, handler func(data json.RawMessage), opts ...SubscribeOption,
 ) (unsubscribe func(), err error) {
+	ctx, cancel := c.limit(ctx, callSettings{})
+	defer cancel()
 	var settings subscribeSettings
 	for _, opt := range opts {
 		opt(&settings)
 	}
-	ctx, cancel := c.withDeadline(ctx, callSettings{})
-	defer cancel()
-	c.mu.Lock()
-	s := c.session
-	c.mu.Unlock()
-	if s == nil {
-		return nil, newError(CodeConnectionError, nil, "not connected: Connect comes before Subscribe")
+	s, err := c.current()
+	if err != nil {
+		return nil, err
 	}
 	config := centrifuge.SubscriptionConfig{Token: settings.token}
 	if settings.source != nil {
+		config.GetToken = s.deferredToken(settings.source)
 		if config.Token == "" {
-			if config.Token, err = c.fetchToken(ctx, settings.source); err != nil {
-				return nil, newError(CodeUnauthorized, err, "no token for %s: %v", channel, err)
+			if config.Token, err = settings.source.fetch(ctx); err != nil {
+				return nil, err
 			}
 		}
-		config.GetToken = s.deferredToken(settings.source)
 	}
 	sub, err := s.sdk.NewSubscription(channel, config)
 	if err != nil {
-		return nil, newError(CodeValidationError, err, "cannot subscribe %s: %v", channel, err)
+		return nil, newError(CodeValidationError, err, "cannot subscribe to %s: %v", channel, err)
 	}
-	var ended, settled atomic.Bool
+	l := &listener{handle: handler}
+	var settled atomic.Bool
 	outcome := make(chan error, 1)
 	settle := func(err error) {
 		if settled.CompareAndSwap(false, true) {
 			outcome <- err
-		} else if err != nil && !ended.Load() {
+		} else if err != nil && !l.removed.Load() && s.ctx.Err() == nil {
 			c.report(err)
 		}
 	}
-	sub.OnPublication(func(e centrifuge.PublicationEvent) {
-		c.enqueue("the handler of "+channel, func() {
-			if !ended.Load() {
-				handler(e.Data)
-			}
-		})
-	})
 	sub.OnSubscribed(func(centrifuge.SubscribedEvent) { settle(nil) })
-	sub.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) { settle(refused(channel, e.Code, e.Reason)) })
+	sub.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) { settle(refusal(channel, e.Code, e.Reason)) })
+	sub.OnPublication(func(e centrifuge.PublicationEvent) { c.deliver(channel, l, e.Data) })
 	unsubscribe = sync.OnceFunc(func() {
-		ended.Store(true)
-		_ = sub.Unsubscribe() // fails only when the whole client is closed
+		l.removed.Store(true)
+		_ = sub.Unsubscribe() // fails only when the connection is closed already
 		_ = s.sdk.RemoveSubscription(sub)
 	})
 	if err = sub.Subscribe(); err == nil {
 		select {
 		case err = <-outcome:
 		case <-ctx.Done():
-			err = contextError(ctx.Err(), "subscribing "+channel)
+			err = contextError(ctx, "subscribing to "+channel)
 		case <-s.ctx.Done():
 			err = context.Cause(s.ctx)
 		}
@@ -460,4 +481,428 @@ func (c *CentrifugoRPCClient) Subscribe(
 		return nil, err
 	}
 	return unsubscribe, nil
+}
+
+// session lasts from Connect to Disconnect or the server's final word, over as many sockets as it takes.
+type session struct {
+	client    *CentrifugoRPCClient
+	sdk       *centrifuge.Client
+	ctx       context.Context // its cause says why the session ended
+	cancel    context.CancelCauseFunc
+	lastError atomic.Value
+
+	mu      sync.Mutex
+	link    link
+	pending map[string]*pendingCall
+}
+
+// link is one stretch of being subscribed to the reply channel: up is closed at its begin, down at its end.
+type link struct{ up, down chan struct{} }
+
+func newLink() link { return link{make(chan struct{}), make(chan struct{})} }
+
+func closed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+func newSession(c *CentrifugoRPCClient) *session {
+	s := &session{client: c, link: newLink(), pending: map[string]*pendingCall{}}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.lastError.Store("none")
+	config := centrifuge.Config{
+		Token: c.token, ReadTimeout: c.longestCommand() + time.Second, WriteTimeout: 5 * time.Second, HandshakeTimeout: 10 * time.Second,
+	}
+	if c.getToken != nil {
+		config.GetToken = func(centrifuge.ConnectionTokenEvent) (string, error) { return tokenSource(c.getToken).fetch(s.ctx) }
+	}
+	s.sdk = centrifuge.NewJsonClient(c.url, config)
+	// The SDK's read loop waits for these handlers, at times with its lock held: they must neither wait nor call it.
+	s.sdk.OnConnecting(func(centrifuge.ConnectingEvent) { s.setLink(false) })
+	s.sdk.OnDisconnected(func(e centrifuge.DisconnectedEvent) { s.lost(refusal("the connection", e.Code, e.Reason)) })
+	s.sdk.OnError(func(e centrifuge.ErrorEvent) {
+		s.lastError.Store(fmt.Sprint(e.Error))
+		c.report(e.Error)
+	})
+	return s
+}
+
+func (s *session) open() {
+	channel := replyChannelPrefix + s.client.userID
+	sub, err := s.sdk.NewSubscription(channel)
+	if err == nil {
+		sub.OnSubscribed(func(centrifuge.SubscribedEvent) { s.setLink(true) })
+		sub.OnSubscribing(func(e centrifuge.SubscribingEvent) {
+			if e.Code >= 2500 { // by the server, on a connection that stays
+				s.setLink(false)
+			}
+		})
+		sub.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) { s.lost(refusal(channel, e.Code, e.Reason)) })
+		sub.OnPublication(s.receive)
+		err = errors.Join(sub.Subscribe(), s.sdk.Connect())
+	}
+	if err != nil { // a first attempt that fails is Connect's failure: the SDK alone would go on trying
+		s.lost(newError(CodeConnectionError, err, "cannot connect: %v", err))
+	}
+}
+
+func (s *session) end(cause error) bool {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.client.session = nil
+	s.cancel(cause)
+	s.client.changeState(StateDisconnected)
+	return true
+}
+
+// lost closes the SDK from a goroutine of its own, because Close waits for the handler that calls this.
+func (s *session) lost(cause error) {
+	if s.end(cause) {
+		go s.sdk.Close()
+	}
+}
+
+func (s *session) currentLink() link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link
+}
+
+func (s *session) setLink(up bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil || closed(s.link.up) == up {
+		return
+	}
+	if up {
+		close(s.link.up)
+		s.client.changeState(StateConnected)
+	} else {
+		close(s.link.down)
+		s.link = newLink()
+		s.client.changeState(StateConnecting)
+	}
+}
+
+func (s *session) register(p *pendingCall) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending) >= s.client.maxPendingCalls {
+		return newError(CodeServiceUnavailable, nil, "%d calls are waiting for their replies", len(s.pending))
+	}
+	s.pending[p.id] = p
+	return nil
+}
+
+func (s *session) forget(p *pendingCall) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pending, p.id)
+}
+
+// pendingCall is driven by the goroutine of its caller, so it needs no timer or lock of its own.
+type pendingCall struct {
+	id    string
+	reply chan reply
+	acks  chan error
+}
+
+type reply struct {
+	result json.RawMessage
+	err    error
+}
+
+func (p *pendingCall) resolve(r reply) {
+	select {
+	case p.reply <- r:
+	default: // answered already
+	}
+}
+
+// giveUp prefers a reply that has arrived at the same moment.
+func (p *pendingCall) giveUp(err error) (json.RawMessage, error) {
+	select {
+	case r := <-p.reply:
+		return r.result, r.err
+	default:
+		return nil, err
+	}
+}
+
+// await sends a call once the reply channel is subscribed, and up to resends times again: after a reconnect or a silence.
+func (s *session) await(ctx context.Context, p *pendingCall, resends int, send func()) (json.RawMessage, error) {
+	link := s.currentLink()
+	up, down := link.up, (chan struct{})(nil)
+	timer := (<-chan time.Time)(nil)
+	for sends := 0; ; {
+		select {
+		case r := <-p.reply:
+			return r.result, r.err
+		case <-ctx.Done():
+			return p.giveUp(contextError(ctx, "the call"))
+		case <-s.ctx.Done():
+			return p.giveUp(interrupted(context.Cause(s.ctx), sends > 0))
+		case <-up:
+			up, down = nil, link.down
+			timer = time.After(0)
+			if sends > 0 {
+				timer = time.After(jittered(recoveryPause))
+			}
+		case <-timer:
+			timer = nil
+			if !closed(down) {
+				sends++
+				go send()
+			}
+		case <-down:
+			link = s.currentLink()
+			down, timer = nil, nil
+			if sends <= resends {
+				up = link.up
+			}
+		case err := <-p.acks: // one lost with the connection, or late, means nothing: the call's own deadline decides
+			var refused *centrifuge.Error
+			if errors.As(err, &refused) {
+				failure, acknowledged := serverError(refused)
+				if acknowledged || sends > resends {
+					return p.giveUp(failure)
+				}
+			}
+			if (err == nil || refused != nil) && down != nil && sends <= resends {
+				timer = time.After(jittered(s.client.resendInterval))
+			}
+		}
+	}
+}
+
+func jittered(d time.Duration) time.Duration { return d + mathrand.N(d/2+1) }
+
+// message is what arrives on the reply channel: a reply or a push.
+type message struct {
+	CorrelationID string          `json:"correlation_id"`
+	Result        json.RawMessage `json:"result"`
+	Error         json.RawMessage `json:"error"`
+	Event         string          `json:"event"`
+	Data          json.RawMessage `json:"data"`
+}
+
+func (s *session) receive(e centrifuge.PublicationEvent) {
+	defer s.client.contain("receiving a message")
+	var m message
+	// What clients publish carries info, what the server publishes does not: a reply with info is forged.
+	if e.Info != nil || json.Unmarshal(e.Data, &m) != nil {
+		return
+	}
+	s.mu.Lock()
+	p := s.pending[m.CorrelationID]
+	s.mu.Unlock()
+	switch {
+	case p != nil:
+		p.resolve(m.reply())
+	case m.CorrelationID == "": // other ids are those of the user's other connections
+		s.client.push(m.Event, m.Data)
+	}
+}
+
+func (m *message) reply() reply {
+	if m.Error == nil || string(m.Error) == "null" {
+		if m.Result == nil {
+			return reply{err: newError(CodeValidationError, nil, "the reply has neither result nor error")}
+		}
+		return reply{result: m.Result}
+	}
+	var wire struct {
+		RPCError
+		Retryable *bool `json:"retryable"`
+	}
+	if err := json.Unmarshal(m.Error, &wire); err != nil {
+		return reply{err: newError(CodeValidationError, err, "the error in the reply cannot be read: %v", err)}
+	}
+	failure := wire.RPCError
+	if failure.Retryable = failure.Code.retryable(); wire.Retryable != nil {
+		failure.Retryable = *wire.Retryable
+	}
+	return reply{err: &failure}
+}
+
+func nativeReply(result []byte, err error) reply {
+	var refused *centrifuge.Error
+	switch {
+	case err == nil && len(result) == 0: // how Centrifugo writes null
+		return reply{result: json.RawMessage("null")}
+	case err == nil:
+		return reply{result: result}
+	case errors.As(err, &refused):
+		failure, _ := serverError(refused)
+		return reply{err: failure}
+	default:
+		return reply{err: interrupted(err, true)}
+	}
+}
+
+// serverError also says whether the error is the server's answer; if not, the command may or may not have been carried out.
+func serverError(e *centrifuge.Error) (failure *RPCError, acknowledged bool) {
+	if i := int(e.Code) - firstNumber; i >= 0 && i < len(numberedCodes) {
+		failure = newError(numberedCodes[i], e, "%s", e.Message)
+		failure.Retryable = e.Temporary
+		return failure, true
+	}
+	if e.Code == 100 || e.Temporary {
+		return newError(CodeOutcomeUnknown, e, "not acknowledged: %s (%d)", e.Message, e.Code), false
+	}
+	code, known := centrifugoCodes[e.Code]
+	if !known {
+		code = CodeInternalError
+	}
+	return newError(code, e, "%s (%d)", e.Message, e.Code), true
+}
+
+// refusal explains why the connection or a subscription has ended; number 1 is the SDK's own for a token that cannot be had.
+func refusal(what string, number uint32, reason string) *RPCError {
+	switch number {
+	case 1, 101, 103, 109, 110, 3500, 3507:
+		return newError(CodeUnauthorized, nil, "%s was refused: %s (%d)", what, reason, number)
+	}
+	return newError(CodeConnectionError, nil, "%s has ended: %s (%d)", what, reason, number)
+}
+
+func contextError(ctx context.Context, what string) *RPCError {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return newError(CodeTimeout, ctx.Err(), "%s has missed its deadline", what)
+	}
+	return newError(CodeCancelled, ctx.Err(), "%s was cancelled", what)
+}
+
+func interrupted(cause error, sent bool) *RPCError {
+	if sent {
+		return newError(CodeOutcomeUnknown, cause, "sent but not answered: %v", cause)
+	}
+	return newError(CodeConnectionError, cause, "not sent: %v", cause)
+}
+
+func (source tokenSource) fetch(ctx context.Context) (token string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the token source panicked: %v", p)
+		}
+		if err == nil {
+			return
+		}
+		failure := newError(CodeConnectionError, err, "no token: %v", err)
+		var cause *RPCError
+		if errors.As(err, &cause) {
+			failure.Code, failure.Retryable = cause.Code, cause.Retryable
+		}
+		if failure.Code == CodeUnauthorized || failure.Code == CodePermissionDenied {
+			failure.cause = errors.Join(centrifuge.ErrUnauthorized, err) // which the SDK takes for final
+		}
+		err = failure
+	}()
+	return source(ctx)
+}
+
+// deferredToken never waits: on a reconnect the SDK asks from its read loop with its lock held, where a source that makes a call
+// would wait for itself. The first question starts the source and fails; the SDK's retry collects the answer.
+func (s *session) deferredToken(source tokenSource) func(centrifuge.SubscriptionTokenEvent) (string, error) {
+	type answer struct {
+		token string
+		err   error
+	}
+	var asked atomic.Bool
+	answers := make(chan answer, 1)
+	return func(centrifuge.SubscriptionTokenEvent) (string, error) {
+		select {
+		case a := <-answers:
+			asked.Store(false)
+			return a.token, a.err
+		default:
+		}
+		if asked.CompareAndSwap(false, true) {
+			go func() {
+				token, err := source.fetch(s.ctx)
+				if err != nil {
+					s.client.report(err)
+				}
+				answers <- answer{token, err}
+			}()
+		}
+		return "", errors.New("the token is on its way")
+	}
+}
+
+// eventQueue keeps handlers in order and away from the SDK. Its goroutine lives only while there is something to run.
+type eventQueue struct {
+	mu            sync.Mutex
+	jobs          []func()
+	running, full bool
+}
+
+func (q *eventQueue) run() {
+	for {
+		q.mu.Lock()
+		if len(q.jobs) == 0 {
+			q.running, q.full = false, false
+			q.mu.Unlock()
+			return
+		}
+		job := q.jobs[0]
+		q.jobs = q.jobs[1:]
+		q.mu.Unlock()
+		job()
+	}
+}
+
+func (c *CentrifugoRPCClient) enqueue(what string, limit int, handler func()) {
+	job := func() {
+		defer c.contain(what)
+		handler()
+	}
+	q := &c.events
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.jobs) >= limit {
+		if q.full {
+			return
+		}
+		q.full = true
+		job = func() { c.tell(fmt.Errorf("%d events wait for a slow handler, further ones are dropped", limit)) }
+	}
+	q.jobs = append(q.jobs, job)
+	if !q.running {
+		q.running = true
+		go q.run()
+	}
+}
+
+// changeState drops nothing: there are few changes, and the last one must be seen.
+func (c *CentrifugoRPCClient) changeState(state State) {
+	c.enqueue("the state handler", math.MaxInt, func() { c.onState(state) })
+}
+
+func (c *CentrifugoRPCClient) report(err error) {
+	c.enqueue("the error handler", maxQueuedEvents, func() { c.tell(err) })
+}
+
+func (c *CentrifugoRPCClient) tell(err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("centrifugo client: the error handler panicked", "panic", p, "error", err)
+		}
+	}()
+	c.onError(err)
+}
+
+func (c *CentrifugoRPCClient) contain(what string) {
+	if p := recover(); p != nil {
+		c.report(fmt.Errorf("%s panicked: %v\n%s", what, p, debug.Stack()))
+	}
 }

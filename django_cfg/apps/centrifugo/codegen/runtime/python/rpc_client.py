@@ -1,6 +1,6 @@
-"""The base client under the generated one: calls over Centrifugo, matched to their replies by correlation id or by its native RPC.
+"""The base client under the generated one: calls through Centrifugo, matched to their replies by correlation id.
 
-In this order: what a call can fail with, the pure decisions about a call, the handlers' queue, the client.
+In this order: what a call can fail with, the pure decisions about a call, the queue of users' handlers, the client.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ import asyncio
 import inspect
 import json
 import logging
-import math
 import random
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import Any, Literal, Self, cast
@@ -26,15 +25,14 @@ __all__ = ["CentrifugoRPCClient", "RPCError", "RPCErrorCode", "State", "Transpor
 Transport = Literal["publish", "rpc"]
 State = Literal["connecting", "connected", "disconnected"]
 Handler = Callable[[Any], object]
+Step = Callable[[], Awaitable[None]]
 
-REQUEST_CHANNEL = "rpc.requests"
 MAX_RESENDS = 3
-MAX_REQUEST_BYTES = 262_144 - 1_024  # the server's limit is for the whole frame, which holds a little more than the request
 MAX_QUEUED_EVENTS = 1_000
-
 _sdk: Any = centrifuge  # it ships no types
 _DIAL_FAILED = 2  # the SDK's error code for a socket that did not open
-_REFUSED = frozenset({1, 101, 103, 109, 110, 3500, 3507})  # disconnect codes: the SDK's own, error replies, close codes
+_UNSUBSCRIBE_CALLED = 0  # its code for our own unsubscribing; the others come from the server
+_REFUSED = frozenset({1, 101, 103, 109, 110, 3500, 3507})  # disconnects: the SDK's own, error replies, close codes
 _log = logging.getLogger(__name__)
 
 
@@ -63,17 +61,19 @@ class RPCErrorCode(StrEnum):
 
 _C = RPCErrorCode
 _RETRYABLE = {_C.TIMEOUT, _C.RATE_LIMIT_EXCEEDED, _C.SERVICE_UNAVAILABLE, _C.CONNECTION_ERROR, _C.REDIS_ERROR}
-_APPLICATION = dict(enumerate(RPCErrorCode, start=1001))  # the numbers under which Centrifugo carries these codes
+_APPLICATION = dict(enumerate(_C, start=1001))  # the numbers under which Centrifugo carries these codes
 _BUILT_IN = {
     **dict.fromkeys((101, 103), _C.PERMISSION_DENIED),
+    **dict.fromkeys((104,), _C.METHOD_NOT_FOUND),
     **dict.fromkeys((106, 111), _C.RATE_LIMIT_EXCEEDED),
+    **dict.fromkeys((107,), _C.VALIDATION_ERROR),
+    **dict.fromkeys((108,), _C.SERVICE_UNAVAILABLE),
     **dict.fromkeys((109, 110), _C.UNAUTHORIZED),
-    **{104: _C.METHOD_NOT_FOUND, 107: _C.VALIDATION_ERROR, 108: _C.SERVICE_UNAVAILABLE},
 }
 
 
 class RPCError(Exception):
-    """A call that failed; `code` equals a member of RPCErrorCode or is a text of the method's own, `retry_after` is in seconds."""
+    """A call that failed; `code` equals an RPCErrorCode or is the method's own text, `retry_after` is in seconds."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class RPCError(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(code, message)  # both, so that the error survives pickling
-        self.code = RPCErrorCode(code) if code in list(RPCErrorCode) else code
+        self.code = _C(code) if code in list(_C) else code
         self.message = message or code.replace("_", " ")
         self.details = details
         self.retryable = code in _RETRYABLE if retryable is None else retryable
@@ -110,17 +110,14 @@ class _Call:
     def disarm(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
-            self.timer = None
 
 
 def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
-    """The first outcome of a call or of an opening channel counts."""
-    if future.done():
-        return
-    if isinstance(outcome, RPCError):
+    """The first outcome counts; an RPCError is raised where the future is awaited."""
+    if not future.done() and isinstance(outcome, RPCError):
         future.set_exception(outcome)
         future.exception()  # nobody may be waiting any more, which asyncio would report
-    else:
+    elif not future.done():
         future.set_result(outcome)
 
 
@@ -136,33 +133,31 @@ def _encode(request: Mapping[str, Any], limit_bytes: int) -> str:
 
 
 def _outcome_of_reply(reply: Mapping[str, Any]) -> Any:
-    """The result, or an RPCError; fields of an unexpected type in it count as missing."""
+    """The result, or an RPCError, in which fields of an unexpected type count as missing."""
     error = reply.get("error")
     if error is None:
         return reply.get("result")
-    fields: dict[str, Any] = cast("dict[str, Any]", error) if isinstance(error, dict) else {"message": error}
-    code, message, retry_after = (fields.get(key) for key in ("code", "message", "retry_after"))
-    seconds = float(retry_after) if type(retry_after) in {int, float} else math.nan
-    return RPCError(
-        code if isinstance(code, str) and code else _C.INTERNAL_ERROR,
-        message if isinstance(message, str) else "",
-        details=details if isinstance(details := fields.get("details"), dict) else None,
-        retryable=retryable if isinstance(retryable := fields.get("retryable"), bool) else None,
-        retry_after=seconds if math.isfinite(seconds) else None,
-    )
+    fields: dict[str, Any] = cast("dict[str, Any]", error) if isinstance(error, dict) else {}
+    kinds: dict[str, Any] = {"message": str, "details": dict, "retryable": bool, "retry_after": (int, float)}
+    known: dict[str, Any] = {name: fields[name] for name, kind in kinds.items() if isinstance(fields.get(name), kind)}
+    code = fields.get("code")
+    return RPCError(code if isinstance(code, str) and code else _C.INTERNAL_ERROR, **known)
 
 
-def _outcome_of_refusal(call: _Call, number: int, text: str, temporary: bool) -> RPCError | None:
-    """What an error in the acknowledgement's place means for the call; None: nothing final, it may be sent again."""
-    code = _APPLICATION.get(number) or _BUILT_IN.get(number, _C.INTERNAL_ERROR)
-    refused = RPCError(code, text, retryable=temporary)
-    if call.transport == "rpc":
-        return RPCError(_C.OUTCOME_UNKNOWN, f"interrupted: {text}") if number == 100 else refused
+def _outcome_of_failure(call: _Call, error: Any) -> RPCError | None:
+    """What a send that was not acknowledged means for the call; None: nothing final, it may be sent again."""
+    if isinstance(error, KeyError):  # what the SDK makes of an error without a message
+        return RPCError(_C.INTERNAL_ERROR, "refused without a message")
+    if not isinstance(error, _sdk.ReplyError):  # late, or lost with the connection: publishing can be repeated
+        lost = call.transport == "rpc" and isinstance(error, _sdk.ClientDisconnectedError)
+        return RPCError(_C.OUTCOME_UNKNOWN, "the connection was lost during the call") if lost else None
+    number, text, temporary = error.code, error.message, error.temporary or error.code == 100
     # An overloaded server that refuses a repeat says nothing about the copy before it, which may be running.
-    if not (temporary or number == 100) or (number in _APPLICATION and call.sends == 1):
-        return refused
-    if call.sends > MAX_RESENDS and not call.accepted:
-        return RPCError(_C.OUTCOME_UNKNOWN, f"sent {call.sends} times, never acknowledged: {text}")
+    if not temporary or (number in _APPLICATION and call.sends == 1) or (call.transport == "rpc" and number != 100):
+        code = _APPLICATION.get(number) or _BUILT_IN.get(number, _C.INTERNAL_ERROR)
+        return RPCError(code, text, retryable=temporary)
+    if call.transport == "rpc" or (call.sends > MAX_RESENDS and not call.accepted):
+        return RPCError(_C.OUTCOME_UNKNOWN, f"sent {call.sends} times and not acknowledged: {text}")
     return None
 
 
@@ -174,9 +169,9 @@ def _outcome_of_end(call: _Call, reason: str) -> RPCError:
 
 
 class _HandlerQueue:
-    """Runs users' handlers in order, in a task of its own: one that awaited the SDK in its message task would deadlock it."""
+    """Runs users' handlers in order, in a task of its own: awaiting the SDK in its message task would deadlock."""
 
-    def __init__(self, report: Callable[[Exception, str], None]) -> None:
+    def __init__(self, report: Callable[[Exception], None]) -> None:
         self._waiting: deque[tuple[list[Handler], Handler, Any]] = deque()
         self._report = report
         self._task: asyncio.Task[None] | None = None
@@ -184,28 +179,20 @@ class _HandlerQueue:
     def put(self, registered: list[Handler], data: Any) -> None:
         """`registered` is the live list: a handler that leaves it before its turn is not called any more."""
         if len(self._waiting) + len(registered) > MAX_QUEUED_EVENTS:
-            self._report(RPCError(_C.SERVICE_UNAVAILABLE, "too many events are waiting"), "an event was dropped")
-            return
-        self._waiting.extend((registered, handler, data) for handler in registered)
-        if self._waiting and self._task is None:
+            self._report(RPCError(_C.SERVICE_UNAVAILABLE, "an event was dropped: too many are waiting"))
+        else:
+            self._waiting.extend((registered, handler, data) for handler in registered)
+        if self._waiting and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        try:
-            while self._waiting:
-                registered, handler, data = self._waiting.popleft()
-                if handler in registered:
-                    await self._call(handler, data)
-        finally:
-            self._task = None
-
-    async def _call(self, handler: Handler, data: Any) -> None:
-        try:
-            outcome = handler(data)
-            if inspect.isawaitable(outcome):
-                await outcome
-        except Exception as error:  # noqa: BLE001 - reported; the handlers behind it still run
-            self._report(error, "an event handler failed")
+        while self._waiting:
+            registered, handler, data = self._waiting.popleft()
+            try:
+                if handler in registered and inspect.isawaitable(outcome := handler(data)):
+                    await outcome
+            except Exception as error:  # noqa: BLE001 - reported; the handlers behind it still run
+                self._report(error)
 
     async def close(self) -> None:
         self._waiting.clear()
@@ -218,7 +205,8 @@ class _HandlerQueue:
 class CentrifugoRPCClient:
     """One user's connection, for one event loop; durations are in seconds.
 
-    `get_token` gives the tokens after the first. `on_state` and `on_error` are called in the event loop and must not block.
+    `get_token` gives the tokens after the first. `on_state` and `on_error` run in the event loop and must not block.
+    `max_request_bytes` is below the server's limit, which counts the frame around the request, too.
     """
 
     url: str
@@ -230,30 +218,25 @@ class CentrifugoRPCClient:
     get_token: Callable[[], Awaitable[str]] | None = None
     on_state: Callable[[State], object] | None = None
     on_error: Callable[[Exception], object] | None = None
-    max_request_bytes: int = MAX_REQUEST_BYTES
+    max_request_bytes: int = 262_144 - 1_024
     max_pending_calls: int = 10_000
     resend_interval: float = 5.0
+    state: State = field(default="disconnected", init=False)
 
     def __post_init__(self) -> None:
         self._reply_channel = f"user#{self.user_id}"
-        self._state: State = "disconnected"
         self._pending: dict[str, _Call] = {}
         self._opening: set[tuple[str, asyncio.Future[None]]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue = _HandlerQueue(self._report)
         self._handlers: dict[str, list[Handler]] = {}
-        events = self._contained(
+        events = self._listen(
             _sdk.ClientEventHandler(),
             on_connecting=lambda _: self._enter("connecting"),
             on_disconnected=self._ended,
-            on_error=self._failed,
         )
         self._client: Any = _sdk.Client(self.url, events=events, token=self.token, get_token=self.get_token)
         self._replies: Any = None
-
-    @property
-    def state(self) -> State:
-        return self._state
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -264,10 +247,8 @@ class CentrifugoRPCClient:
 
     async def connect(self) -> None:
         """Returns when the reply channel is subscribed, before which no reply could arrive. Raises RPCError."""
-        if self._state == "disconnected":
+        if self.state != "connected":
             await self._open(self._reply_channel, self._dial, undo=self.disconnect)
-        elif self._state == "connecting":
-            await self._open(self._reply_channel, self._dial, undo=_nothing)
 
     async def disconnect(self) -> None:
         """Fails what is pending and leaves no task behind."""
@@ -281,21 +262,20 @@ class CentrifugoRPCClient:
         method: str,
         params: Mapping[str, Any] | None = None,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - it also travels to the server
+        timeout: float | None = None,  # noqa: ASYNC109 - the server is told it, too
         transport: Transport | None = None,
     ) -> Any:
         """The method's result as plain JSON data. Raises RPCError."""
         self._require_connection()
         if len(self._pending) >= self.max_pending_calls:
             raise RPCError(_C.SERVICE_UNAVAILABLE, f"{self.max_pending_calls} calls are waiting for a reply already")
-        loop = asyncio.get_running_loop()
-        seconds = self.timeout if timeout is None else timeout
-        request = {"method": method, "params": dict(params or {}), "correlation_id": secrets.token_hex(16)}
-        request |= {"reply_to": self._reply_channel, "timeout_ms": _milliseconds(seconds)}
+        loop, seconds = asyncio.get_running_loop(), self.timeout if timeout is None else timeout
+        name, head = secrets.token_hex(16), {"method": method, "reply_to": self._reply_channel}
+        request = {**head, "correlation_id": name, "params": dict(params or {}), "timeout_ms": int(seconds * 1000)}
         # A copy, because a repeat must equal the first copy even when the caller changes the parameters meanwhile.
         request = json.loads(_encode(request, self.max_request_bytes))
         call = _Call(request, loop.time() + seconds, transport or self.transport, loop.create_future())
-        self._pending[request["correlation_id"]] = call
+        self._pending[name] = call
         try:
             async with asyncio.timeout_at(call.deadline):
                 self._transmit(call)
@@ -304,70 +284,57 @@ class CentrifugoRPCClient:
             raise RPCError(_C.TIMEOUT, f"{method}: no reply within {seconds:g} s") from None
         finally:
             call.disarm()
-            del self._pending[request["correlation_id"]]
+            del self._pending[name]
 
     def on(self, event: str, handler: Handler) -> Callable[[], None]:
         """`handler(data)`, sync or async, for the server's pushes of that name. Returns what removes it."""
         handlers = self._handlers.setdefault(event, [])
-        registered = partial(handler)  # its own object, so that one handler can be registered twice
-        handlers.append(registered)
+        handlers.append(registered := partial(handler))  # its own object: one handler may be registered twice
         return lambda: handlers.remove(registered) if registered in handlers else None
 
     async def subscribe(
         self, channel: str, handler: Handler, *, token: str | Callable[[], Awaitable[str]] | None = None
-    ) -> Callable[[], Awaitable[None]]:
-        """`handler(data)` for publications of another channel, from when this returns. Returns what unsubscribes. Raises RPCError."""
+    ) -> Step:
+        """`handler(data)` for the publications of another channel. Returns what unsubscribes. Raises RPCError."""
         self._require_connection()
-        live = [handler]
-
-        def closed(context: Any) -> None:
-            self._client.remove_subscription(subscription)
-            error = RPCError(_C.UNAUTHORIZED, f"{channel}: {context.reason}")
-            self._opened(channel, error)
-            if live:
-                self._report(error, "unsubscribed by the server")
+        if self._client.get_subscription(channel) is not None:
+            raise RPCError(_C.VALIDATION_ERROR, f"{channel} is subscribed already")
+        handlers = [handler]
+        events = self._listen(
+            _sdk.SubscriptionEventHandler(),
+            on_publication=lambda context: self._queue.put(handlers, context.pub.data),
+            on_subscribed=lambda _: self._opened(channel, None),
+            on_unsubscribed=partial(self._closed, channel),
+        )
+        refresh: Callable[[str], Awaitable[str]] | None = (lambda _: token()) if callable(token) else None
+        fixed = token if isinstance(token, str) else ""
+        subscription = self._client.new_subscription(channel, events, token=fixed, get_token=refresh)
 
         async def unsubscribe() -> None:
-            live.clear()
+            handlers.clear()
             await subscription.unsubscribe()
 
-        events = self._contained(
-            _sdk.SubscriptionEventHandler(),
-            on_publication=lambda context: self._queue.put(live, context.pub.data),
-            on_subscribed=lambda _: self._opened(channel, None),
-            on_unsubscribed=closed,
-            on_error=self._failed,
-        )
-        source = {"get_token": lambda _: token()} if callable(token) else {"token": token or ""}
-        try:
-            subscription = self._client.new_subscription(channel, events, **source)
-        except _sdk.DuplicateSubscriptionError as error:
-            raise RPCError(_C.VALIDATION_ERROR, f"{channel} is subscribed already") from error
         await self._open(channel, subscription.subscribe, undo=unsubscribe)
         return unsubscribe
 
     def _require_connection(self) -> None:
-        if self._state == "disconnected":
+        if self.state == "disconnected":
             raise RPCError(_C.CONNECTION_ERROR, "not connected")
 
     async def _dial(self) -> None:
         if self._replies is None:  # not earlier: it needs the running loop
-            events = self._contained(
+            events = self._listen(
                 _sdk.SubscriptionEventHandler(),
-                on_publication=self._published,
-                on_subscribing=lambda _: self._enter("connecting"),
-                # The SDK delivers recovered replies right after this event: what they answer need not be sent again.
+                on_publication=self._received,
+                # Called before the SDK delivers recovered replies: the calls that they answer must not be sent again.
                 on_subscribed=lambda _: asyncio.get_running_loop().call_soon(self._resume),
-                on_unsubscribed=self._reply_channel_closed,
-                on_error=self._failed,
+                on_unsubscribed=partial(self._closed, self._reply_channel),
             )
             self._replies = self._client.new_subscription(self._reply_channel, events)
         await self._replies.subscribe()
         await self._client.connect()
 
-    async def _open(
-        self, channel: str, start: Callable[[], Awaitable[None]], undo: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def _open(self, channel: str, start: Step, undo: Step) -> None:
         waiting = (channel, asyncio.get_running_loop().create_future())
         self._opening.add(waiting)
         try:
@@ -377,7 +344,7 @@ class CentrifugoRPCClient:
         except BaseException as error:
             await undo()
             if isinstance(error, TimeoutError):
-                raise RPCError(_C.CONNECTION_ERROR, f"{channel} not subscribed within {self.timeout:g} s") from error
+                raise RPCError(_C.CONNECTION_ERROR, f"{channel}: not subscribed in {self.timeout:g} s") from error
             raise
         finally:
             self._opening.discard(waiting)
@@ -388,57 +355,44 @@ class CentrifugoRPCClient:
                 _settle(future, outcome)
 
     def _transmit(self, call: _Call) -> None:
-        """The first send and every repeat; without a connection nothing is lost, because `_resume` comes here again."""
-        call.disarm()
-        sends_left = (1 + MAX_RESENDS if call.transport == "publish" else 1) - call.sends
-        if self._state == "connected" and sends_left > 0:
+        """The first send and every repeat. Without a connection it does nothing: `_resume` comes here again."""
+        sends_allowed = 1 if call.transport == "rpc" else 1 + MAX_RESENDS
+        if self.state == "connected" and call.sends < sends_allowed:
             self._spawn(self._send(call))
 
     async def _send(self, call: _Call) -> None:
-        seconds = call.deadline - asyncio.get_running_loop().time()
-        if call.reply.done() or seconds <= 0 or self._state != "connected":
+        """Goes on when the call is over: cancelled, the SDK would leave a task of its own behind."""
+        call.disarm()
+        loop, request = asyncio.get_running_loop(), call.request
+        seconds = call.deadline - loop.time()
+        if call.reply.done() or seconds <= 0 or self.state != "connected":
             return
         call.sends += 1
-        call.request["timeout_ms"] = _milliseconds(seconds)
+        request["timeout_ms"] = int(seconds * 1000)
         try:
-            # Never cancelled, however the call ends: the SDK would leave its own tasks behind.
             if call.transport == "rpc":
-                outcome = await self._client.rpc(call.request["method"], call.request["params"], timeout=seconds)
+                outcome = await self._client.rpc(request["method"], request["params"], timeout=seconds)
                 _settle(call.reply, outcome.data)
             else:
-                await self._client.publish(REQUEST_CHANNEL, call.request, timeout=seconds)
+                await self._client.publish("rpc.requests", request, timeout=seconds)
                 call.accepted = True
-                self._repeat_later(call)
-        except _sdk.ReplyError as error:
-            self._refused(call, error.code, error.message, error.temporary)
-        except KeyError:  # the SDK's answer to an error without a message
-            self._refused(call, 0, "refused without a message", temporary=False)
-        except _sdk.CentrifugeError as error:  # the acknowledgement is late or lost, which says nothing about the call
-            if call.transport == "rpc" and not isinstance(error, _sdk.OperationTimeoutError):
-                _settle(call.reply, _outcome_of_end(call, "the connection was lost"))
-
-    def _refused(self, call: _Call, number: int, text: str, temporary: bool) -> None:
-        error = _outcome_of_refusal(call, number, text, temporary)
-        if error is None:
-            self._repeat_later(call)
-        else:
-            _settle(call.reply, error)
-
-    def _repeat_later(self, call: _Call) -> None:
-        call.disarm()
+        except (_sdk.CentrifugeError, KeyError) as error:
+            if final := _outcome_of_failure(call, error):
+                _settle(call.reply, final)
         if not call.reply.done():
+            call.disarm()
             delay = self.resend_interval * random.uniform(1.0, 1.25)  # noqa: S311 - jitter, not a secret
-            call.timer = asyncio.get_running_loop().call_later(delay, self._transmit, call)
+            call.timer = loop.call_later(delay, self._transmit, call)
 
-    def _published(self, context: Any) -> None:
-        """Drops what carries `info` (a client published it: a forgery here) and replies to other tabs or to calls given up."""
+    def _received(self, context: Any) -> None:
+        """A reply or an event. With `info` it is a forgery of another client; an unknown id is another tab's."""
         data = context.pub.data
         if context.pub.info is not None or not isinstance(data, dict):
             return
         message = cast("dict[str, Any]", data)
-        correlation_id, event = message.get("correlation_id"), message.get("event")
-        if isinstance(correlation_id, str) and correlation_id in self._pending:
-            _settle(self._pending[correlation_id].reply, _outcome_of_reply(message))
+        name, event = message.get("correlation_id"), message.get("event")
+        if isinstance(name, str) and name in self._pending:
+            _settle(self._pending[name].reply, _outcome_of_reply(message))
         elif isinstance(event, str):
             self._queue.put(self._handlers.get(event, []), message.get("data"))
 
@@ -456,57 +410,53 @@ class CentrifugoRPCClient:
             _settle(call.reply, _outcome_of_end(call, reason))
         self._opened(None, RPCError(_C.UNAUTHORIZED if context.code in _REFUSED else _C.CONNECTION_ERROR, reason))
 
-    def _reply_channel_closed(self, context: Any) -> None:
-        """Without it no reply can arrive, so the connection is of no use."""
-        self._opened(self._reply_channel, RPCError(_C.UNAUTHORIZED, f"{self._reply_channel}: {context.reason}"))
-        self._spawn(self._client.disconnect())
+    def _closed(self, channel: str, context: Any) -> None:
+        error = RPCError(_C.UNAUTHORIZED, f"{channel}: {context.reason}")
+        self._opened(channel, error)
+        if channel == self._reply_channel:  # no reply can arrive any more
+            self._spawn(self._client.disconnect())
+        else:
+            self._client.remove_subscription(self._client.get_subscription(channel))
+        if context.code != _UNSUBSCRIBE_CALLED:
+            self._report(error)
 
     def _failed(self, context: Any) -> None:
-        self._report(context.error, "the connection failed")
+        self._report(context.error)
         if context.code == _DIAL_FAILED:
             error = RPCError(_C.CONNECTION_ERROR, f"cannot connect to {self.url}: {context.error}")
             self._opened(self._reply_channel, error)
 
     def _enter(self, state: State) -> None:
-        if state == self._state:
-            return
-        self._state = state
-        try:
-            if self.on_state is not None:
-                self.on_state(state)
-        except Exception as error:  # noqa: BLE001 - reported; the SDK would disconnect for good
-            self._report(error, "on_state failed")
+        changed, self.state = state != self.state, state
+        if changed and self.on_state is not None:
+            self._contain(self.on_state, state)
 
-    def _contained(self, events: Any, **callbacks: Callable[[Any], object]) -> Any:
-        """Sets the SDK's callbacks, which must not raise: it would disconnect for good."""
+    def _listen(self, events: Any, **callbacks: Callable[[Any], object]) -> Any:
+        """The SDK's callbacks: awaiting the SDK in one deadlocks, raising in one ends the connection for good."""
+        for name, callback in {"on_error": self._failed, **callbacks}.items():
 
-        def contain(callback: Callable[[Any], object]) -> Callable[[Any], Awaitable[None]]:
-            async def run(context: Any) -> None:
-                try:
-                    callback(context)
-                except Exception as error:  # noqa: BLE001 - reported
-                    self._report(error, "the client failed")
+            async def contained(context: Any, callback: Callable[[Any], object] = callback) -> None:
+                self._contain(callback, context)
 
-            return run
-
-        for name, callback in callbacks.items():
-            setattr(events, name, contain(callback))
+            setattr(events, name, contained)
         return events
 
-    def _report(self, error: Exception, text: str) -> None:
+    def _contain(self, callback: Callable[[Any], object], argument: Any) -> None:
         try:
-            if self.on_error is None:
-                _log.error("%s: %s", text, error, exc_info=error)
-            else:
+            callback(argument)
+        except Exception as error:  # noqa: BLE001 - reported
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        try:
+            if self.on_error is not None:
                 self.on_error(error)
-        except Exception:
-            _log.exception("on_error failed")
+            else:
+                _log.error("%s", error, exc_info=error)
+        except Exception as second:  # noqa: BLE001 - reported
+            _log.error("on_error failed", exc_info=second)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _nothing() -> None:
-    pass

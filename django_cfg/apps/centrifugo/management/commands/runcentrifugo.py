@@ -1,0 +1,90 @@
+"""`manage.py runcentrifugo`: the project, real-time included, in one process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import autoreload
+
+from django_cfg.apps.centrifugo.conf import get_config
+from django_cfg.apps.centrifugo.embedded.backend import HttpBackend, ProxyBackend
+from django_cfg.apps.centrifugo.embedded.config import load_config, unimplemented_keys
+from django_cfg.apps.centrifugo.embedded.project import project_app
+from django_cfg.apps.centrifugo.embedded.serve import bind, serve
+from django_cfg.apps.centrifugo.embedded.server import EmbeddedServer
+from django_cfg.apps.centrifugo.local import LocalBackend
+from django_cfg.errors import ConfigurationError
+
+DEFAULT_ADDRESS, DEFAULT_PORT = "127.0.0.1", 8000
+
+
+class Command(BaseCommand):
+    """Parses, prints, starts."""
+
+    help = "Serve this project together with Centrifugo's client protocol and server API, in one process."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Address, config file, reloading, and who answers proxied calls."""
+        parser.add_argument("addrport", nargs="?", default="", help="port, or address:port (default 127.0.0.1:8000)")
+        parser.add_argument("--noreload", action="store_true", help="do not restart when a source file changes")
+        parser.add_argument("--config", metavar="FILE", help="a Centrifugo v6 configuration (default: the settings)")
+        parser.add_argument(
+            "--external-worker", action="store_true", help="call the proxies of the configuration over HTTP"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Restarts on source changes unless told not to."""
+        if options["noreload"]:
+            self.run(**options)
+        else:
+            autoreload.run_with_reloader(self.run, **options)
+
+    def run(self, **options: Any) -> None:
+        """Serves until stopped."""
+        if not options["noreload"]:
+            autoreload.raise_last_exception()
+        try:
+            address, port = parse_address(options["addrport"])
+            data = read_config(options["config"])
+            server = EmbeddedServer(load_config(data), choose_backend(options["external_worker"]), project_app())
+            listener = bind(address, port)
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        if missing := unimplemented_keys(data):
+            self.stdout.write(f"Not implemented by the embedded server: {', '.join(missing)}")
+        shown = f"[{address}]" if ":" in address else address
+        self.stdout.write(f"Serving on http://{shown}:{listener.getsockname()[1]}/ (stop with CONTROL-C)")
+        self.stdout.flush()
+        serve(server, listener)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Raises ConfigurationError for what is neither a port nor address:port."""
+    address, _, port = text.rpartition(":")
+    try:
+        return (address.strip("[]") or DEFAULT_ADDRESS, int(port or DEFAULT_PORT))
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is neither a port nor address:port") from None
+
+
+def read_config(path: str | None) -> dict[str, Any]:
+    """The file's JSON, or what the project's settings say."""
+    if path is None:
+        from django_cfg.apps.centrifugo.server_config import build_server_config
+
+        return build_server_config()
+    try:
+        data = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read the configuration {path}: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"the configuration {path} is not a JSON object")
+    return data
+
+
+def choose_backend(external_worker: bool) -> ProxyBackend:
+    """Over HTTP, or in this process."""
+    return HttpBackend() if external_worker else LocalBackend(get_config())

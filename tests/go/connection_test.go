@@ -1,0 +1,381 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestConnectReturnsWhenSubscribed(t *testing.T) {
+	server := newFakeServer(t)
+	subscribing := make(chan *command, 1)
+	server.onSubscribe = func(c *command) { subscribing <- c }
+	c := NewCentrifugoRPCClient(server.address(), "token", "7")
+	t.Cleanup(c.Disconnect)
+	connected := make(chan error, 1)
+	go func() { connected <- c.Connect(t.Context()) }()
+	subscribe := receive(t, "the subscription", subscribing)
+	if subscribe.Subscribe.Channel != "user#7" {
+		t.Errorf("subscribed to %s", subscribe.Subscribe.Channel)
+	}
+	early := start(t.Context(), c, nil)
+	eventually(t, "the call", func() bool { return c.waiting() == 1 })
+	select {
+	case err := <-connected:
+		t.Fatalf("connected before it was subscribed: %v", err)
+	default:
+	}
+	if n := server.count("publish"); n != 0 {
+		t.Fatal("a call precedes the subscription")
+	}
+	subscribe.answer(`{}`)
+	if err := receive(t, "the connection", connected); err != nil {
+		t.Fatal(err)
+	}
+	server.next("publish").reply(`"ok"`)
+	wantResult(t, early, "ok")
+	if err := c.Connect(t.Context()); err != nil || server.count("connect") != 1 {
+		t.Errorf("a second Connect: %v, %d connections", err, server.count("connect"))
+	}
+}
+
+func TestConnectThatFails(t *testing.T) {
+	closing := func(code int) func(*fakeServer) {
+		return func(s *fakeServer) { s.onConnect = func(c *command) { c.peer.close(code, "go away") } }
+	}
+	refusing := func(code int) func(*fakeServer) {
+		return func(s *fakeServer) { s.onConnect = func(c *command) { c.refuse(code, "go away", false) } }
+	}
+	forbidding := func(code int) func(*fakeServer) {
+		return func(s *fakeServer) { s.onSubscribe = func(c *command) { c.refuse(code, "go away", false) } }
+	}
+	cases := map[string]struct {
+		script func(*fakeServer)
+		code   RPCErrorCode
+	}{
+		"token refused":     {closing(3500), CodeUnauthorized},
+		"token expired":     {refusing(109), CodeUnauthorized}, // and there is nothing to fetch a new one with
+		"connect refused":   {refusing(101), CodeUnauthorized},
+		"channel refused":   {forbidding(103), CodeUnauthorized},
+		"too many":          {closing(3504), CodeConnectionError},
+		"bad request":       {refusing(107), CodeConnectionError},
+		"channel not there": {forbidding(102), CodeConnectionError},
+		"nobody listens":    {func(s *fakeServer) { s.Close() }, CodeConnectionError},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			server := newFakeServer(t)
+			tc.script(server)
+			states := make(chan State, 10)
+			c := NewCentrifugoRPCClient(server.address(), "token", "7", WithOnError(func(error) {}), WithOnState(func(s State) { states <- s }))
+			wantError(t, c.Connect(t.Context()), tc.code)
+			for _, want := range []State{StateConnecting, StateDisconnected} {
+				if got := receive(t, "the state", states); got != want {
+					t.Errorf("state %s, not %s", got, want)
+				}
+			}
+			wantFailure(t, start(t.Context(), c, nil), CodeConnectionError)
+		})
+	}
+}
+
+func TestConnectToNoAddress(t *testing.T) {
+	wantError(t, NewCentrifugoRPCClient("http://localhost", "", "7").Connect(t.Context()), CodeConnectionError)
+}
+
+func TestConnectEndsWithItsContext(t *testing.T) {
+	server := newFakeServer(t)
+	server.onConnect = func(*command) {}
+	c := NewCentrifugoRPCClient(server.address(), "token", "7")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if failure := wantError(t, c.Connect(ctx), CodeConnectionError); !errors.Is(failure, context.DeadlineExceeded) {
+		t.Errorf("%v does not unwrap to the context's error", failure)
+	}
+	wantFailure(t, start(t.Context(), c, nil), CodeConnectionError)
+}
+
+func TestReconnectSendsAgainUnderTheSameID(t *testing.T) {
+	server := newFakeServer(t)
+	c := server.connect(WithOnError(func(error) {}))
+	first, second := start(t.Context(), c, 1), start(t.Context(), c, 2)
+	ids := map[string]string{}
+	for range 2 {
+		sent := server.next("publish")
+		sent.answer(`{}`)
+		ids[sent.request().CorrelationID] = string(sent.request().Params)
+	}
+	server.socket(1).drop()
+	for range 2 {
+		again := server.next("publish")
+		if again.peer.number != 2 || ids[again.request().CorrelationID] != string(again.request().Params) {
+			t.Errorf("socket %d: %s", again.peer.number, again.Publish.Data)
+		}
+		again.reply(string(again.request().Params))
+	}
+	wantResult(t, first, 1.0)
+	wantResult(t, second, 2.0)
+	server.mu.Lock()
+	defer server.mu.Unlock()
+	if slices.Index(server.trace, "2:subscribe") > slices.Index(server.trace, "2:publish") {
+		t.Errorf("sent again before the subscription: %v", server.trace)
+	}
+}
+
+func TestRecoveredReplyIsNotAskedForAgain(t *testing.T) {
+	server := newFakeServer(t)
+	replies := make(chan string, 1)
+	server.onSubscribe = func(c *command) {
+		if !c.Subscribe.Recover {
+			c.answer(`{"recoverable":true,"epoch":"e","offset":1}`)
+			return
+		}
+		c.answer(fmt.Sprintf(`{"recoverable":true,"epoch":"e","offset":1,"was_recovering":true,"recovered":true,"publications":[%s]}`, <-replies))
+	}
+	c := server.connect(WithOnError(func(error) {}))
+	done := start(t.Context(), c, nil)
+	sent := server.next("publish")
+	replies <- fmt.Sprintf(`{"data":{"correlation_id":%q,"result":"ok"},"offset":2}`, sent.request().CorrelationID)
+	sent.peer.drop()
+	wantResult(t, done, "ok")
+	again := start(t.Context(), c, nil)
+	server.next("publish").reply(`"ok"`)
+	wantResult(t, again, "ok")
+	if n := server.count("publish"); n != 2 {
+		t.Errorf("%d publishes for two calls", n)
+	}
+}
+
+func TestReconnectSendsAtMostThreeTimesAgain(t *testing.T) {
+	server := newFakeServer(t)
+	c := server.connect(WithOnError(func(error) {}), WithTimeout(patience))
+	done := start(t.Context(), c, nil)
+	var last *command
+	for range 4 {
+		last = server.next("publish")
+		last.peer.drop()
+	}
+	fifth := server.socket(5)
+	other := start(t.Context(), c, "other") // its request comes after any repeat of the first call would
+	time.AfterFunc(2*recoveryPause, func() { fifth.publish(`{"correlation_id":%q,"result":"ok"}`, last.request().CorrelationID) })
+	wantResult(t, done, "ok")
+	server.next("publish").reply(`"other"`)
+	wantResult(t, other, "other")
+	if n := server.count("publish"); n != 5 {
+		t.Errorf("%d publishes, not 4 and 1", n)
+	}
+}
+
+func TestCallWaitsForTheReconnect(t *testing.T) {
+	server := newFakeServer(t)
+	states := make(chan State, 20)
+	c := server.connect(WithOnError(func(error) {}), WithOnState(func(s State) { states <- s }))
+	for _, want := range []State{StateConnecting, StateConnected} {
+		if got := receive(t, "the state", states); got != want {
+			t.Fatalf("state %s, not %s", got, want)
+		}
+	}
+	server.socket(1).drop()
+	if got := receive(t, "the state", states); got != StateConnecting {
+		t.Fatalf("state %s after the drop", got)
+	}
+	short := start(t.Context(), c, nil, WithTimeout(time.Millisecond))
+	wantFailure(t, short, CodeTimeout)
+	done := start(t.Context(), c, nil)
+	server.next("publish").reply(`"ok"`)
+	wantResult(t, done, "ok")
+	c.Disconnect()
+	for _, want := range []State{StateConnected, StateDisconnected} {
+		if got := receive(t, "the state", states); got != want {
+			t.Fatalf("state %s, not %s", got, want)
+		}
+	}
+}
+
+func TestResubscriptionByTheServer(t *testing.T) {
+	server := newFakeServer(t)
+	c := server.connect()
+	done := start(t.Context(), c, nil)
+	sent := server.next("publish")
+	sent.answer(`{}`)
+	sent.peer.send(`{"push":{"channel":"user#7","unsubscribe":{"code":2500,"reason":"insufficient state"}}}`)
+	again := server.next("publish")
+	if again.peer != sent.peer || again.request().CorrelationID != sent.request().CorrelationID {
+		t.Error("not sent again on the same socket under the same id")
+	}
+	again.reply(`"ok"`)
+	wantResult(t, done, "ok")
+}
+
+// The end of a connection: what was sent has an unknown outcome, what was not has failed.
+func TestEndOfTheConnection(t *testing.T) {
+	ends := map[string]func(*CentrifugoRPCClient, *peer){
+		"by the application":  func(c *CentrifugoRPCClient, _ *peer) { c.Disconnect() },
+		"by the server":       func(_ *CentrifugoRPCClient, p *peer) { p.close(3503, "force disconnect") },
+		"by the server, 4500": func(_ *CentrifugoRPCClient, p *peer) { p.close(4500, "enough") },
+		"by a push": func(_ *CentrifugoRPCClient, p *peer) {
+			p.send(`{"push":{"disconnect":{"code":3504,"reason":"connection limit"}}}`)
+		},
+		"by the loss of the reply channel": func(_ *CentrifugoRPCClient, p *peer) {
+			p.send(`{"push":{"channel":"user#7","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}`)
+		},
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			server := newFakeServer(t)
+			states := make(chan State, 10)
+			c := server.connect(WithOnState(func(s State) { states <- s }))
+			sent := start(t.Context(), c, nil)
+			end(c, server.next("publish").peer)
+			if failure := wantFailure(t, sent, CodeOutcomeUnknown); failure.Retryable {
+				t.Error("an unknown outcome is retryable")
+			}
+			for _, want := range []State{StateConnecting, StateConnected, StateDisconnected} {
+				if got := receive(t, "the state", states); got != want {
+					t.Errorf("state %s, not %s", got, want)
+				}
+			}
+			wantFailure(t, start(t.Context(), c, nil), CodeConnectionError)
+			if _, err := c.Subscribe(t.Context(), "news", nil); err != nil {
+				wantError(t, err, CodeConnectionError)
+			} else {
+				t.Error("subscribed while disconnected")
+			}
+			if err := c.Connect(t.Context()); err != nil {
+				t.Fatalf("Connect again: %v", err)
+			}
+			again := start(t.Context(), c, nil)
+			server.next("publish").reply(`"ok"`)
+			wantResult(t, again, "ok")
+		})
+	}
+}
+
+func TestCallsThatWereNeverSent(t *testing.T) {
+	ends := map[string]func(*CentrifugoRPCClient, *command){
+		"by the application": func(c *CentrifugoRPCClient, _ *command) { c.Disconnect() },
+		"by the server":      func(_ *CentrifugoRPCClient, connect *command) { connect.peer.close(3500, "invalid token") },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			server := newFakeServer(t)
+			connects := make(chan *command, 1)
+			welcome := server.onConnect
+			server.onConnect = func(c *command) {
+				if c.peer.number == 1 {
+					welcome(c)
+				} else {
+					connects <- c
+				}
+			}
+			c := server.connect(WithOnError(func(error) {}))
+			sent := start(t.Context(), c, nil)
+			server.next("publish").peer.drop()
+			connect := receive(t, "the reconnect", connects)
+			unsent := []<-chan outcome{start(t.Context(), c, nil), start(t.Context(), c, nil, WithTransport(TransportRPC))}
+			eventually(t, "the calls", func() bool { return c.waiting() == 3 })
+			end(c, connect)
+			for _, done := range unsent {
+				if !wantFailure(t, done, CodeConnectionError).Retryable {
+					t.Error("what was never sent is not retryable")
+				}
+			}
+			wantFailure(t, sent, CodeOutcomeUnknown)
+		})
+	}
+}
+
+func TestTheConstructorsTokenComesFirst(t *testing.T) {
+	server := newFakeServer(t)
+	tokens := make(chan string, 10)
+	server.onConnect = func(c *command) {
+		tokens <- c.Connect.Token
+		if c.Connect.Token == "fresh" {
+			c.answer(`{"client":"c","expires":true,"ttl":1}`)
+		} else {
+			c.refuse(109, "token expired", false)
+		}
+	}
+	fetched := make(chan string, 2)
+	fetched <- "fresh"
+	fetched <- "fresher"
+	server.connect(WithOnError(func(error) {}), WithGetToken(func(context.Context) (string, error) { return <-fetched, nil }))
+	for _, want := range []string{"token", "fresh"} {
+		if got := receive(t, "the token", tokens); got != want {
+			t.Errorf("connected with %s, not %s", got, want)
+		}
+	}
+	refresh := server.next("refresh")
+	if refresh.Refresh.Token != "fresher" {
+		t.Errorf("refreshed with %s", refresh.Refresh.Token)
+	}
+	refresh.answer(`{"expires":false}`)
+}
+
+func TestTokenSourceThatFails(t *testing.T) {
+	sources := map[string]struct {
+		source func(context.Context) (string, error)
+		code   RPCErrorCode
+		text   string
+	}{
+		"error": {func(context.Context) (string, error) { return "", errors.New("no network") }, CodeConnectionError, "no network"},
+		"panic": {func(context.Context) (string, error) { panic("a bug") }, CodeConnectionError, "a bug"},
+		"final": {func(context.Context) (string, error) { return "", &RPCError{Code: CodeUnauthorized} }, CodeUnauthorized, "unauthorized"},
+	}
+	for name, tc := range sources {
+		t.Run(name, func(t *testing.T) {
+			c := NewCentrifugoRPCClient(newFakeServer(t).address(), "", "7", WithOnError(func(error) {}), WithGetToken(tc.source))
+			if failure := wantError(t, c.Connect(t.Context()), tc.code); !strings.Contains(failure.Error(), tc.text) {
+				t.Errorf("%v does not say why", failure)
+			}
+		})
+	}
+}
+
+func TestNoGoroutineIsLeft(t *testing.T) {
+	before := runtime.NumGoroutine()
+	server := newFakeServer(t)
+	c := server.connect()
+	var calls []<-chan outcome
+	for i := range 100 {
+		calls = append(calls, start(t.Context(), c, i, WithTransport([]Transport{TransportPublish, TransportRPC}[i%2])))
+	}
+	for i := range 100 {
+		if sent := receive(t, "the request", server.inbox); sent.Publish != nil && i%3 == 0 {
+			sent.answer(`{}`)
+			sent.reply(`1`)
+		}
+	}
+	c.Disconnect()
+	c.Disconnect()
+	for _, done := range calls {
+		receive(t, "the end of the call", done)
+	}
+	server.stop()
+	eventually(t, "the end of all goroutines", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+func TestNoSocketIsLeft(t *testing.T) {
+	server := newFakeServer(t)
+	gone := make(chan error, 1)
+	c := server.connect()
+	p := server.socket(1)
+	go func() {
+		for {
+			_, err := p.ws.UnderlyingConn().Write(nil)
+			if errors.Is(err, net.ErrClosed) {
+				gone <- err
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	c.Disconnect()
+	receive(t, "the end of the socket", gone)
+}
