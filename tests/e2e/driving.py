@@ -36,7 +36,7 @@ class CallFailed(Exception):
 def build(language: str, servers: Servers, directory: Path) -> list[str]:
     """The command line of a driver."""
     clients = directory / "clients"
-    servers.manage("generate_centrifugo_clients", "-o", str(clients), "--all", "--go-module", "example.test/clients")
+    servers.manage("generate_centrifugo_clients", "-o", str(clients), f"--{language}", "--go-module", "example.test/clients")
     return {"python": _build_python, "typescript": _build_typescript, "go": _build_go}[language](directory)
 
 

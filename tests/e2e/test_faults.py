@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import uuid
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-
 from tests.e2e.cutter import Cutter
 from tests.e2e.driving import CallFailed, Driver
+from tests.e2e.raw import raw_client
 from tests.e2e.servers import Servers
 
 
@@ -58,89 +56,53 @@ async def test_a_native_call_that_a_cut_interrupts_has_an_unknown_outcome(site: 
     assert failed.value.code == "outcome_unknown"
 
 
-async def open_raw(site: Servers, user: str) -> ClientConnection:
-    raw = await connect(site.url)
-    await raw.send(json.dumps({"id": 1, "connect": {"token": site.token(user)}}))
-    await raw.recv()
-    return raw
-
-
-async def ask(raw: ClientConnection, command: dict[str, Any]) -> dict[str, Any]:
-    await raw.send(json.dumps(command))
-    while True:
-        for line in (await asyncio.wait_for(raw.recv(), 10)).splitlines():
-            answer: dict[str, Any] = json.loads(line)
-            if answer.get("id") == command["id"]:
-                return answer
-
-
 @pytest.mark.parametrize("channel", ["user#victim", "user#mallory", "data.stream.victim", "user#victim,mallory"])
 async def test_nobody_publishes_to_a_reply_channel(site: Servers, channel: str) -> None:
-    raw = await open_raw(site, "mallory")
-
-    answer = await ask(raw, {"id": 2, "publish": {"channel": channel, "data": {"correlation_id": "x", "result": {}}}})
+    async with raw_client(site, "mallory") as raw:
+        answer = await raw.ask({"id": 2, "publish": {"channel": channel, "data": {"correlation_id": "x", "result": {}}}})
 
     assert answer["error"]["code"] in (103, 107, 1014)
-    await raw.close()
 
 
 async def test_requests_and_other_users_channels_cannot_be_read(site: Servers) -> None:
-    raw = await open_raw(site, "mallory")
-    commands = [
-        {"id": 2, "subscribe": {"channel": "rpc.requests"}},
-        {"id": 3, "subscribe": {"channel": "user#victim"}},
-        {"id": 4, "history": {"channel": "rpc.requests", "limit": 5}},
-        {"id": 5, "history": {"channel": "user#victim", "limit": 5}},
-        {"id": 6, "presence": {"channel": "user#victim"}},
+    commands: list[dict[str, Any]] = [
+        {"subscribe": {"channel": "rpc.requests"}},
+        {"subscribe": {"channel": "user#victim"}},
+        {"history": {"channel": "rpc.requests", "limit": 5}},
+        {"history": {"channel": "user#victim", "limit": 5}},
+        {"presence": {"channel": "user#victim"}},
     ]
+    async with raw_client(site, "mallory") as raw:
+        answers = [await raw.ask({"id": number, **command}) for number, command in enumerate(commands, start=2)]
 
-    for command in commands:
-        answer = await ask(raw, command)
-
-        assert answer["error"]["code"] in (103, 108)
-    await raw.close()
+    assert [answer["error"]["code"] for answer in answers] == [103] * len(commands)
 
 
-async def test_reply_to_is_ignored(site: Servers, driver: Driver) -> None:
-    await driver.connect(site, "victim")
-    await driver.do("on", event="leak")
-    raw = await open_raw(site, "mallory")
-    await ask(raw, {"id": 2, "subscribe": {"channel": "user#mallory"}})
+async def test_reply_to_is_ignored(site: Servers) -> None:
     request = {"method": "echo.say", "params": {"text": "x"}, "correlation_id": "c-1", "reply_to": "user#victim"}
+    async with raw_client(site, "victim", "user#victim") as victim, raw_client(site, "mallory", "user#mallory") as raw:
+        await raw.ask({"id": 3, "publish": {"channel": "rpc.requests", "data": request}})
+        channel, reply = await raw.reply("c-1")
+        own = {**request, "correlation_id": "own"}
+        await victim.ask({"id": 3, "publish": {"channel": "rpc.requests", "data": own}})
+        await victim.reply("own")
 
-    await ask(raw, {"id": 3, "publish": {"channel": "rpc.requests", "data": request}})
-    reply = json.loads(await asyncio.wait_for(raw.recv(), 10))
-
-    assert reply["push"]["channel"] == "user#mallory"
-    assert reply["push"]["pub"]["data"]["result"]["user_id"] == "mallory"
-    assert driver.pushes.empty()
-    await raw.close()
+        assert (channel, reply["result"]["user_id"]) == ("user#mallory", "mallory")
+        assert victim.unclaimed == []
 
 
 async def test_a_correlation_id_answers_only_its_own_call(site: Servers) -> None:
-    raw = await open_raw(site, "twice")
-    await ask(raw, {"id": 2, "subscribe": {"channel": "user#twice"}})
     key = uuid.uuid4().hex
     request = {"method": "ledger.add", "params": {"key": key}, "correlation_id": key}
     other = {**request, "params": {"key": key + "-other"}}
-
     seen = []
-    for number, data in enumerate([request, request, other], start=3):
-        await ask(raw, {"id": number, "publish": {"channel": "rpc.requests", "data": data}})
-        seen.append(await _next_reply(raw, key))
+    async with raw_client(site, "twice", "user#twice") as raw:
+        for number, data in enumerate([request, request, other], start=3):
+            await raw.ask({"id": number, "publish": {"channel": "rpc.requests", "data": data}})
+            seen.append((await raw.reply(key))[1])
 
     assert seen[0] == seen[1] == {"correlation_id": key, "result": {"key": key, "runs": 1}}
     assert seen[2]["error"]["code"] == "validation_error"
-    await raw.close()
-
-
-async def _next_reply(raw: ClientConnection, correlation_id: str) -> dict[str, Any]:
-    while True:
-        for line in (await asyncio.wait_for(raw.recv(), 10)).splitlines():
-            data = json.loads(line).get("push", {}).get("pub", {}).get("data", {})
-            if data.get("correlation_id") == correlation_id:
-                found: dict[str, Any] = data
-                return found
 
 
 @pytest.mark.parametrize("own_site", ["embedded", "worker"], indirect=True)
