@@ -43,7 +43,8 @@ __all__ = [
 class RPCErrorCode(StrEnum):
     """Why a call failed: the same text on every wire and in every generated client.
 
-    The order is part of the contract: where Centrifugo itself carries the error, its number is `FIRST_NUMBER` plus the position.
+    The order is part of the contract: where Centrifugo itself carries the error, its number is `FIRST_NUMBER` plus the
+    position.
     """
 
     TIMEOUT = "timeout"
@@ -72,7 +73,7 @@ class RPCErrorCode(StrEnum):
 
     @property
     def number(self) -> int:
-        """The number of this code where Centrifugo carries the error (its own range for applications is 400 to 1999)."""
+        """The number of this code where Centrifugo carries the error (applications have 400 to 1999 there)."""
         return FIRST_NUMBER + list(type(self)).index(self)
 
 

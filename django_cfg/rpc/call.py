@@ -23,7 +23,7 @@ LONGEST_WAIT_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A checked call. `user_id`, `client_id` and `meta` are the broker's word; `params` is JSON, checked by `check_json`.
+    """A checked call. `user_id`, `client_id` and `meta` are the broker's word; `params` is checked JSON.
 
     `keep_seconds` is how long it may still arrive again.
     """
@@ -64,7 +64,7 @@ def keep_seconds(asked_ms: float | None, allowed: float) -> float:
 
 
 def refusal_for(decision: Decision, call: Call) -> RPCError | None:
-    """The error for a delivery that must not run and has no stored reply; None for one whose first delivery still runs."""
+    """The error for a delivery that must not run and has no stored reply; None while its first delivery runs."""
     if decision.verdict is Verdict.CONFLICT:
         return MalformedMessageError("this correlation id belongs to another call")
     if decision.verdict is Verdict.UNKNOWN:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from pydantic_core import from_json
 
-from django_cfg.errors import PermissionDeniedError, RPCError, UnauthorizedError
+from django_cfg.errors import MethodNotFoundError, PermissionDeniedError, RPCError, UnauthorizedError
 from django_cfg.rpc.method import Handler, Middleware, Permission, RPCMethodInfo
 from django_cfg.rpc.validation import dump_result, read_params
 
-__all__ = ["check_permissions", "invoke", "run_handler"]
+__all__ = ["check_permissions", "invoke", "method_not_found", "run_handler"]
+
+LONGEST_NAME = 128
 
 
 async def invoke(method: RPCMethodInfo, params: Any, conn: Any, middleware: Sequence[Middleware]) -> Any:
@@ -39,8 +41,16 @@ async def check_permissions(method: RPCMethodInfo, conn: Any, default: Sequence[
             raise _refusal(method, conn)
 
 
+def method_not_found(name: str) -> MethodNotFoundError:
+    """Names the method, as far as a name that somebody else chose can be shown."""
+    return MethodNotFoundError(f"unknown method {name[:LONGEST_NAME]!a}")
+
+
 def _wrapped(layer: Middleware, inner: Handler) -> Handler:
-    return lambda conn, params: layer(conn, params, inner)
+    def call(conn: Any, params: Any) -> Awaitable[Any]:
+        return layer(conn, params, inner)
+
+    return call
 
 
 def _refusal(method: RPCMethodInfo, conn: Any) -> RPCError:

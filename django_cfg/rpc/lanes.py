@@ -1,23 +1,28 @@
 """Where a call's thread-sensitive database work runs: leased lanes, each one thread with its own connections.
 
-Django sends the synchronous side of its async ORM to one thread per "thread-sensitive context". One thread for all calls makes every
-query wait for every other; a thread per call opens connections without end. A lane is leased at a call's first database use and kept
-to its end, so a call sees one connection throughout, and a call that touches no database never waits for one.
+Django sends the synchronous side of its async ORM to one thread per "thread-sensitive context". One thread for all
+calls makes every query wait for every other; a thread per call opens connections without end. A lane is leased at a
+call's first database use and kept to its end, so a call sees one connection throughout, and a call that touches no
+database never waits for one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 from django.db import close_old_connections, connections, reset_queries
 
 __all__ = ["Lanes"]
+
+logger = logging.getLogger("django_cfg.rpc")
 
 _T = TypeVar("_T")
 
@@ -31,10 +36,18 @@ class Lanes:
         self._idle: list[ThreadPoolExecutor] = []
         self._all: list[ThreadPoolExecutor] = []
         self._waiting: deque[_CallThread] = deque()
+        self._closed = False
 
     @contextlib.contextmanager
-    def use(self) -> Iterator[None]:
-        """Route the thread-sensitive work of the current context to a lane of its own; enter it in the call's own task."""
+    def use(self) -> Generator[None]:
+        """Route the thread-sensitive work of the current context to a lane of its own; enter it in the call's own task.
+
+        Where a synchronous caller waits for this event loop (WSGI, Django's TestCase), its thread does that work
+        instead, as everywhere in Django: it has the request's connection, or the test's transaction.
+        """
+        if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
+            yield
+            return
         thread = _CallThread(self)
         key = ThreadSensitiveContext()
         SyncToAsync.context_to_thread_executor[key] = thread
@@ -52,10 +65,12 @@ class Lanes:
             return len(self._all) - len(self._idle)
 
     def close(self) -> None:
-        """Close the connections of idle lanes and end their threads; a busy lane ends after its work."""
-        for lane in self._all:
-            lane.submit(connections.close_all)
-            lane.shutdown(wait=False)
+        """Close the connections of idle lanes and end their threads; a busy lane ends when it is given back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for lane in idle:
+            _end(lane)
 
     def lease(self, thread: _CallThread) -> None:
         """Hand a lane to `thread` now, or as soon as one is given back."""
@@ -75,6 +90,12 @@ class Lanes:
         with self._lock, contextlib.suppress(ValueError):
             self._waiting.remove(thread)
 
+    def run_alone(self, work: _Work) -> None:
+        """Lease a lane for one piece of work: it comes from a task that has outlived its call."""
+        thread = _CallThread(self)
+        thread.take(work)
+        thread.end()
+
     def _start_lane(self) -> ThreadPoolExecutor | None:
         if len(self._all) >= self._count:
             return None
@@ -86,13 +107,17 @@ class Lanes:
         try:
             reset_queries()
             close_old_connections()
-        finally:
-            with self._lock:
-                following = self._waiting.popleft() if self._waiting else None
-                if following is None:
-                    self._idle.append(lane)
-            if following is not None:
-                following.start_on(lane)
+        except Exception:
+            logger.exception("a database connection could not be closed")
+        with self._lock:
+            following = self._waiting.popleft() if self._waiting else None
+            idle = following is None and not self._closed
+            if idle:
+                self._idle.append(lane)
+        if following is not None:
+            following.start_on(lane)
+        elif not idle:
+            _end(lane)
 
 
 class _CallThread(Executor):
@@ -108,18 +133,25 @@ class _CallThread(Executor):
 
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
         work = _Work(fn, args, kwargs)
-        with self._lock:
-            if self._ended:
-                raise RuntimeError("the call has ended: its database thread takes no more work")
-            ask = not self._asked
-            self._asked = True
-            if self._lane is None:
-                self._queued.append(work)
-            else:
-                self._lane.submit(work.run)
-        if ask:
-            self._lanes.lease(self)
+        self.take(work)
         return work.future
+
+    def take(self, work: _Work) -> None:
+        with self._lock:
+            ended, ask = self._ended, not self._asked
+            if not ended:
+                self._asked = True
+                self._put(work)
+        if ended:
+            self._lanes.run_alone(work)
+        elif ask:
+            self._lanes.lease(self)
+
+    def _put(self, work: _Work) -> None:
+        if self._lane is None:
+            self._queued.append(work)
+        else:
+            self._lane.submit(work.run)
 
     def start_on(self, lane: ThreadPoolExecutor) -> None:
         with self._lock:
@@ -132,15 +164,14 @@ class _CallThread(Executor):
             self._lanes.give_back(lane)
 
     def end(self) -> None:
-        """Give the lane back once what was submitted has run; work that never started is cancelled."""
+        """Give the lane back once what was submitted has run; nobody waits for a lane with nothing left to do."""
         with self._lock:
             self._ended = True
             lane = self._lane
-            for work in self._queued:
-                work.future.cancel()
+            idle = all(work.future.cancelled() for work in self._queued)
         if lane is not None:
             self._lanes.give_back(lane)
-        elif self._asked:
+        elif self._asked and idle:
             self._lanes.forget(self)
 
 
@@ -157,7 +188,12 @@ class _Work:
         fn, args, kwargs = self._call
         try:
             result = fn(*args, **kwargs)
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the future, as in ThreadPoolExecutor
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the future
             self.future.set_exception(error)
         else:
             self.future.set_result(result)
+
+
+def _end(lane: ThreadPoolExecutor) -> None:
+    lane.submit(connections.close_all)
+    lane.shutdown(wait=False)

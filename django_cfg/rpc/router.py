@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from django_cfg.errors import MethodNotFoundError, RegistrationError, RPCError
+from django_cfg.errors import RegistrationError, RPCError
 from django_cfg.rpc import signature
-from django_cfg.rpc.invoke import invoke
+from django_cfg.rpc.invoke import invoke, method_not_found
 from django_cfg.rpc.method import Handler, Middleware, Permission, RPCMethodInfo, Transport
 
 __all__ = ["MessageRouter", "get_global_router"]
@@ -17,7 +17,10 @@ _F = TypeVar("_F", bound=Handler)
 
 
 class MessageRouter:
-    """Methods by name. Registering the same function again (a reload) replaces it; another function under a taken name is an error."""
+    """Methods by name.
+
+    Registering the same function again (a reload) replaces it; another function under a taken name is an error.
+    """
 
     def __init__(self, *, middleware: Iterable[Middleware] = ()) -> None:
         self._methods: dict[str, RPCMethodInfo] = {}
@@ -48,6 +51,7 @@ class MessageRouter:
         signature.check_method_name(name, func)
         signature.check_async(name, func)
         types = signature.read_types(name, func, localns, strict=strict)
+        where = f"{signature.location(func)}: {name}"
         info = RPCMethodInfo(
             name=name,
             handler=func,
@@ -55,9 +59,9 @@ class MessageRouter:
             result_model=types.result,
             docstring=inspect.getdoc(func) or "",
             idempotent=idempotent,
-            permissions=None if permissions is None else tuple(_instance(p) for p in permissions),
-            errors=tuple(errors),
-            transports=frozenset(Transport(t) for t in transports),
+            permissions=None if permissions is None else _checked_permissions(where, permissions),
+            errors=_checked_errors(where, errors),
+            transports=_checked_transports(where, transports),
             source=signature.location(func),
         )
         self.add(info)
@@ -68,7 +72,7 @@ class MessageRouter:
         taken = self._methods.get(info.name)
         if taken is not None and signature.origin(taken.handler) != signature.origin(info.handler):
             raise RegistrationError(
-                f"{info.source}: the method name {info.name!r} is taken by {taken.handler.__qualname__} "
+                f"{info.source}: the method name {info.name!r} is taken by {signature.label(taken.handler)} "
                 f"({taken.source}). Choose another name, or remove one of the two."
             )
         self._methods[info.name] = info
@@ -80,12 +84,12 @@ class MessageRouter:
         """Raises MethodNotFoundError, which names the method."""
         info = self._methods.get(name)
         if info is None:
-            raise MethodNotFoundError(f"unknown method {name[:128]!r}")
+            raise method_not_found(name)
         return info
 
     def methods(self) -> tuple[RPCMethodInfo, ...]:
-        """Sorted by name."""
-        return tuple(self._methods[name] for name in sorted(self._methods))
+        """In the order of registration."""
+        return tuple(self._methods.values())
 
     def clear(self) -> None:
         """Forget every method; for tests that register their own."""
@@ -105,9 +109,28 @@ class MessageRouter:
         return await invoke(self.lookup(name), params, conn, self.middleware)
 
 
-def _instance(permission: Permission | type) -> Permission:
-    made: Permission = permission() if isinstance(permission, type) else permission
-    return made
+def _checked_permissions(where: str, permissions: object) -> tuple[Permission, ...]:
+    if not isinstance(permissions, list | tuple):
+        raise RegistrationError(f"{where}: permissions must be a list, for example permissions=[IsAuthenticated].")
+    given = cast("Sequence[Permission | type]", permissions)
+    return tuple(item() if isinstance(item, type) else item for item in given)
+
+
+def _checked_errors(where: str, errors: Sequence[type[RPCError]]) -> tuple[type[RPCError], ...]:
+    for error in errors:
+        if not (isinstance(error, type) and issubclass(error, RPCError)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise RegistrationError(
+                f"{where}: errors must be subclasses of django_cfg.errors.RPCError; {error!r} is none."
+            )
+    return tuple(errors)
+
+
+def _checked_transports(where: str, transports: Iterable[Transport | str]) -> frozenset[Transport]:
+    try:
+        return frozenset(Transport(item) for item in transports)
+    except ValueError as error:
+        known = ", ".join(repr(str(item)) for item in Transport)
+        raise RegistrationError(f"{where}: {error}; known transports are {known}.") from error
 
 
 _global_router = MessageRouter()

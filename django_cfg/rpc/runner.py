@@ -1,4 +1,4 @@
-"""Run calls from outside: bounded, each in a task and a context of its own, with a deadline, a claim and a database lane."""
+"""Run calls from outside: bounded, each in a task and a context of its own, with a deadline, a claim and a lane."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django_cfg.errors import MethodNotFoundError, RPCError, RPCErrorCode, ServiceUnavailableError
-from django_cfg.rpc.call import Call, Reply, refusal_for
-from django_cfg.rpc.claims import ClaimStore, Verdict, fingerprint
+from django_cfg.errors import (
+    CallTimeoutError,
+    OutcomeUnknownError,
+    RPCError,
+    RPCErrorCode,
+    ServiceUnavailableError,
+)
+from django_cfg.rpc.call import ON_THE_WAY_SECONDS, Call, Reply, refusal_for
+from django_cfg.rpc.claims import ClaimStore, Decision, Verdict, fingerprint
 from django_cfg.rpc.connection import Connection
 from django_cfg.rpc.failure import describe
-from django_cfg.rpc.invoke import check_permissions, run_handler
+from django_cfg.rpc.invoke import check_permissions, method_not_found, run_handler
 from django_cfg.rpc.lanes import Lanes
 from django_cfg.rpc.method import Permission, RPCMethodInfo
 from django_cfg.rpc.permissions import IsAuthenticated
@@ -27,8 +33,11 @@ __all__ = ["CallRunner", "Limits"]
 
 logger = logging.getLogger("django_cfg.rpc")
 
-KEEP_AFTER_DEADLINE_SECONDS = 10.0
-"""How long a claim outlives its call's deadline: clients stop sending a call again at the deadline; the rest is for the way."""
+Encode = Callable[[Reply], bytes]
+Send = Callable[[bytes], Awaitable[None]]
+
+LAST_REPLIES_SECONDS = 5.0
+"""For the replies of calls that were cut short at the end of a drain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ class CallRunner:
         self._limits = limits or Limits()
         self._permissions = permissions
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._waiting: set[asyncio.Task[Any]] = set()
         self._running: Counter[str | None] = Counter()
         self._draining = False
 
@@ -64,48 +74,54 @@ class CallRunner:
         """Calls that hold a slot now, those whose caller has stopped waiting included."""
         return self._running.total()
 
-    def start(self, call: Call, encode: Callable[[Reply], bytes], send: Callable[[bytes], Awaitable[None]]) -> None:
-        """Run a call in the background and `send` its encoded reply; raises ServiceUnavailableError or RPCError over the bounds."""
+    @property
+    def draining(self) -> bool:
+        """Whether new calls are refused because the process ends."""
+        return self._draining
+
+    def start(self, call: Call, encode: Encode, send: Send) -> None:
+        """Run a call in the background and `send` its encoded reply; raises RPCError over the bounds."""
         self._admit(call)
         self._spawn(self._run_claimed(call, encode, send))
 
     async def run(self, call: Call) -> Reply:
-        """Run a call that is delivered once only (no claim) and return its reply; over the bounds the reply is an error."""
+        """Run a call that is delivered once only (no claim); over the bounds the reply is an error."""
         try:
             self._admit(call)
         except RPCError as error:
             return Reply.of_error(error)
-        return await asyncio.shield(self._spawn(self._run(call)))
+        reply: Reply = await asyncio.shield(self._spawn(self._run(call)))
+        return reply
 
-    async def run_claimed(
-        self, call: Call, encode: Callable[[Reply], bytes], send: Callable[[bytes], Awaitable[None]]
-    ) -> None:
+    async def run_claimed(self, call: Call, encode: Encode, send: Send) -> None:
         """`start`, and wait for its end: for an edge whose loop ends with the request."""
         self._admit(call)
         await asyncio.shield(self._spawn(self._run_claimed(call, encode, send)))
 
     async def drain(self, timeout_seconds: float) -> int:
-        """Refuse new calls and wait for the running ones; returns how many were cancelled at the end of the time."""
+        """Refuse new calls and wait for the running ones; returns how many were cut short at the end of the time.
+
+        Their callers hear that the outcome is unknown: nobody else can tell them, and they would send the call again.
+        """
         self._draining = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_seconds)
-        late = [task for task in self._tasks if not task.done()]
+        late = list(self._waiting)
         for task in late:
             task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=1)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_REPLIES_SECONDS)
         return len(late)
 
     def _admit(self, call: Call) -> None:
+        retry_after = self._limits.retry_after_seconds
         if self._draining:
-            raise ServiceUnavailableError("the server is shutting down", retry_after=self._limits.retry_after_seconds)
+            raise ServiceUnavailableError("the server is shutting down", retry_after=retry_after)
         if self.in_flight >= self._limits.max_concurrent_calls:
-            raise ServiceUnavailableError("too many calls are running", retry_after=self._limits.retry_after_seconds)
+            raise ServiceUnavailableError("too many calls are running", retry_after=retry_after)
         if self._running[call.user_id] >= self._limits.max_concurrent_calls_per_user:
             raise RPCError(
-                "too many of your calls are running",
-                code=RPCErrorCode.RATE_LIMIT_EXCEEDED,
-                retry_after=self._limits.retry_after_seconds,
+                "too many of your calls are running", code=RPCErrorCode.RATE_LIMIT_EXCEEDED, retry_after=retry_after
             )
         self._running[call.user_id] += 1
 
@@ -115,7 +131,7 @@ class CallRunner:
             del self._running[call.user_id]
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """A task with a strong reference and a fresh context: nothing of the request that brought the call is inherited."""
+        """A task with a strong reference and a fresh context, which inherits nothing of the request behind the call."""
         task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -126,52 +142,57 @@ class CallRunner:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a reply could not be delivered", exc_info=error)
 
-    async def _run_claimed(
-        self, call: Call, encode: Callable[[Reply], bytes], send: Callable[[bytes], Awaitable[None]]
-    ) -> None:
-        key = (call.user_id, call.correlation_id)
-        method = self._router.get(call.method)
+    async def _run_claimed(self, call: Call, encode: Encode, send: Send) -> None:
         try:
-            decision = await self._claims.claim(
-                key,
-                fingerprint(call.method, call.params),
-                lease_seconds=call.timeout_seconds + KEEP_AFTER_DEADLINE_SECONDS,
-                keep_seconds=call.timeout_seconds + KEEP_AFTER_DEADLINE_SECONDS,
-                idempotent=method is not None and method.idempotent,
-            )
-        except BaseException:
+            decision = await self._claim(call)
+        except BaseException as error:
             self._release(call)
-            raise
+            if not isinstance(error, RPCError):
+                raise
+            await send(encode(Reply.of_error(error)))
+            return
         if decision.verdict is Verdict.RUN:
             reply = encode(await self._run(call))
-            await self._claims.finish(key, reply)
+            await self._claims.finish(_claim_key(call), reply)
             await send(reply)
-            return
-        self._release(call)
-        refusal = refusal_for(decision, call)
-        if decision.reply is not None:
-            await send(decision.reply)
-        elif refusal is not None:
-            await send(encode(Reply.of_error(refusal)))
+        else:
+            self._release(call)
+            await _answer_repeat(decision, call, encode, send)
+
+    async def _claim(self, call: Call) -> Decision:
+        method = self._router.get(call.method)
+        return await self._claims.claim(
+            _claim_key(call),
+            fingerprint(call.method, call.params),
+            lease_seconds=call.timeout_seconds + ON_THE_WAY_SECONDS,
+            keep_seconds=call.keep_seconds,
+            idempotent=method is not None and method.idempotent,
+        )
 
     async def _run(self, call: Call) -> Reply:
         """Answer at the deadline at the latest; a handler that goes on after that keeps its slot until it ends."""
-        started = time.monotonic()
-        handler = self._spawn(self._perform(call, started + call.timeout_seconds))
+        handler = self._spawn(self._perform(call, time.monotonic() + call.timeout_seconds))
         handler.add_done_callback(lambda _: self._release(call))
         try:
-            await asyncio.wait({handler}, timeout=call.timeout_seconds)
-        except asyncio.CancelledError:
+            await self._wait(handler, call.timeout_seconds)
+        except asyncio.CancelledError:  # nobody but `drain` and the end of the loop has this task
             handler.cancel()
-            raise
+            return Reply.of_error(OutcomeUnknownError(f"the server went down while {call.method} ran"))
         if handler.done():
             reply: Reply = handler.result()
             return reply
         handler.cancel()
         logger.warning("%s passed its deadline of %.3f s", call.method, call.timeout_seconds)
-        return Reply.of_error(
-            RPCError(f"{call.method} did not finish within {call.timeout_seconds:g} s", code=RPCErrorCode.TIMEOUT)
-        )
+        return Reply.of_error(CallTimeoutError(f"{call.method} did not finish within {call.timeout_seconds:g} s"))
+
+    async def _wait(self, handler: asyncio.Task[Any], timeout_seconds: float) -> None:
+        waiting = asyncio.current_task()
+        assert waiting is not None  # noqa: S101 - a coroutine runs in a task
+        self._waiting.add(waiting)
+        try:
+            await asyncio.wait({handler}, timeout=timeout_seconds)
+        finally:
+            self._waiting.discard(waiting)
 
     async def _perform(self, call: Call, deadline: float) -> Reply:
         method: RPCMethodInfo | None = None
@@ -183,14 +204,29 @@ class CallRunner:
                 params = read_params_json(method, call.params)
                 value = await run_handler(method, params, conn, self._router.middleware)
                 return Reply(result=dump_result(method, value))
-        except BaseException as error:  # noqa: BLE001 - a handler's SystemExit must not end the server, nor its CancelledError the reply
+        except BaseException as error:
+            # A handler's SystemExit must not end the server, nor a CancelledError of its own making cost the reply.
+            if _is_ours(error):
+                raise
             return _failed(error, method)
 
     def _reachable(self, call: Call) -> RPCMethodInfo:
-        method = self._router.lookup(call.method)
-        if call.transport not in method.transports:
-            raise MethodNotFoundError(f"unknown method {call.method!r}")
+        method = self._router.get(call.method)
+        if method is None or call.transport not in method.transports:
+            raise method_not_found(call.method)
         return method
+
+
+def _claim_key(call: Call) -> tuple[str | None, str]:
+    return call.user_id, call.correlation_id
+
+
+async def _answer_repeat(decision: Decision, call: Call, encode: Encode, send: Send) -> None:
+    refusal = refusal_for(decision, call)
+    if decision.reply is not None:
+        await send(decision.reply)
+    elif refusal is not None:
+        await send(encode(Reply.of_error(refusal)))
 
 
 def _connection(call: Call, deadline: float) -> Connection:
@@ -206,11 +242,16 @@ def _connection(call: Call, deadline: float) -> Connection:
     )
 
 
+def _is_ours(error: BaseException) -> bool:
+    """Whether the runner itself has cancelled the current task."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 def _failed(error: BaseException, method: RPCMethodInfo | None) -> Reply:
     failure = describe(error, method)
     if failure.unexpected:
         where = f"{method.name} ({method.source})" if method else "a call"
-        logger.error(
-            "%s failed: %s%s", where, failure.error.message, f"; {failure.hint}" if failure.hint else "", exc_info=error
-        )
+        hint = f"; {failure.hint}" if failure.hint else ""
+        logger.error("%s failed: %s%s", where, failure.error.message, hint, exc_info=error)
     return Reply(error=failure.error)

@@ -13,7 +13,16 @@ from pydantic import BaseModel
 
 from django_cfg.errors import RegistrationError
 
-__all__ = ["MethodTypes", "check_async", "check_method_name", "location", "origin", "read_types"]
+__all__ = [
+    "METHOD_NAME",
+    "MethodTypes",
+    "check_async",
+    "check_method_name",
+    "label",
+    "location",
+    "origin",
+    "read_types",
+]
 
 METHOD_NAME = re.compile(r"(?!.{129})[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*", re.ASCII)
 
@@ -24,6 +33,11 @@ class MethodTypes:
     result: type[BaseModel] | None
 
 
+def label(func: Callable[..., Any]) -> str:
+    """A function's name, as a message shows it."""
+    return str(getattr(func, "__name__", repr(func)))
+
+
 def location(func: Callable[..., Any]) -> str:
     """`file:line` of a function, as an error message or a log line shows it."""
     code = getattr(inspect.unwrap(func), "__code__", None)
@@ -31,7 +45,7 @@ def location(func: Callable[..., Any]) -> str:
 
 
 def origin(func: Callable[..., Any]) -> tuple[str, str]:
-    """What stays the same when a module is imported again, also under another name: resolved file and qualified name."""
+    """What stays the same when a module is imported again, also under another name: real file and qualified name."""
     inner = inspect.unwrap(func)
     code = getattr(inner, "__code__", None)
     file = str(Path(code.co_filename).resolve()) if code else str(getattr(inner, "__module__", ""))
@@ -49,14 +63,11 @@ def check_method_name(name: object, func: Callable[..., Any]) -> None:
 
 def check_async(name: str, func: Callable[..., Any]) -> None:
     """Raises RegistrationError unless the handler is `async def` with the parameters (conn, params)."""
-    where = f"{location(func)}: {name}"
-    label = getattr(func, "__name__", repr(func))
-    if not inspect.iscoroutinefunction(inspect.unwrap(func)):
-        raise RegistrationError(f"{where}: the handler {label} is not async. Write 'async def {label}(conn, params)'.")
-    if len(_positional(func)) != 2:
-        raise RegistrationError(
-            f"{where}: the handler {label} must take two parameters. Write 'async def {label}(conn, params)'."
-        )
+    where, fix = f"{location(func)}: {name}", f"Write 'async def {label(func)}(conn, params)'."
+    if not inspect.iscoroutinefunction(func) and not inspect.iscoroutinefunction(inspect.unwrap(func)):
+        raise RegistrationError(f"{where}: the handler {label(func)} is not async. {fix}")
+    if len(_positional(func)) != 2 or _needs_keywords(func):
+        raise RegistrationError(f"{where}: the handler {label(func)} must take two parameters. {fix}")
 
 
 def read_types(
@@ -77,31 +88,33 @@ def _positional(func: Callable[..., Any]) -> list[inspect.Parameter]:
     return [p for p in inspect.signature(func).parameters.values() if p.kind in kinds]
 
 
+def _needs_keywords(func: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(func).parameters.values()
+    return any(p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is inspect.Parameter.empty for p in parameters)
+
+
 def _hints(name: str, func: Callable[..., Any], localns: Mapping[str, Any] | None, *, strict: bool) -> dict[str, Any]:
     try:
         return get_type_hints(inspect.unwrap(func), localns=dict(localns or {}), include_extras=False)
-    except (NameError, TypeError, AttributeError) as error:
+    except (NameError, TypeError, AttributeError, SyntaxError) as error:
         if not strict:
             return {}
         raise RegistrationError(
-            f"{location(func)}: {name}: the annotations of {func.__name__} cannot be read ({error}). "
+            f"{location(func)}: {name}: the annotations of {label(func)} cannot be read ({error}). "
             f"Import the models at run time, not only under TYPE_CHECKING."
         ) from error
 
 
 def _model_or_none(hint: Any) -> type[BaseModel] | None:
-    return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None
+    return hint if isinstance(hint, type) and issubclass(hint, BaseModel) and hint is not BaseModel else None
 
 
 def _require_model(name: str, func: Callable[..., Any], what: str, hint: Any) -> None:
-    if _model_or_none(hint) is not None and hint is not BaseModel:
+    if _model_or_none(hint) is not None:
         return
-    problem = (
-        "has no type for"
-        if hint is None
-        else f"has {getattr(hint, '__name__', hint)!s}, which is no Pydantic model, as"
-    )
+    shown = getattr(hint, "__name__", hint)
+    problem = "has no type for" if hint is None else f"has {shown!s}, which is no Pydantic model, as"
     raise RegistrationError(
-        f"{location(func)}: {name}: {func.__name__} {problem} {what}. Clients are generated from Pydantic models: "
-        f"write 'async def {func.__name__}(conn, params: SomeParams) -> SomeResult' with subclasses of pydantic.BaseModel."
+        f"{location(func)}: {name}: {label(func)} {problem} {what}. Clients are generated from Pydantic models: "
+        f"write 'async def {label(func)}(conn, params: Params) -> Result' with subclasses of pydantic.BaseModel."
     )

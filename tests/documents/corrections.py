@@ -1,4 +1,4 @@
-"""Where the documents' code cannot run as written, and what is run instead: each text must be there exactly as often as it is listed."""
+"""Where code of the documents cannot run as written, and what runs instead. Each text must occur as often as listed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ CORRECTIONS = (
     Correction(
         "2:164",
         '@websocket_rpc("system.stats")     # System statistics\n',
-        '@websocket_rpc("system.stats")     # System statistics\nasync def handler(conn, params: Params) -> Result: ...\n',
+        '@websocket_rpc("system.stats")\nasync def handler(conn, params: Params) -> Result: ...\n',
         NO_FUNCTION,
     ),
     Correction("2:187", "(...)", "({})", ELISION, count=4),

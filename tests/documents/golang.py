@@ -21,7 +21,9 @@ def use_module(directory: Path, module: str, path: str) -> None:
     needed = (directory / path / "go.mod").read_text().split("require", 1)[1]
     version = re.search(r"^go .*$", (directory / path / "go.mod").read_text(), re.MULTILINE)
     assert version is not None
-    text = f"module program\n\n{version[0]}\n\nrequire {module} v0.0.0\n\nreplace {module} => ./{path}\n\nrequire{needed}"
+    text = (
+        f"module program\n\n{version[0]}\n\nrequire {module} v0.0.0\n\nreplace {module} => ./{path}\n\nrequire{needed}"
+    )
     (directory / "go.mod").write_text(text)
     (directory / "go.sum").write_bytes((directory / path / "go.sum").read_bytes())
 
@@ -35,7 +37,7 @@ def run(directory: Path, package: str = ".") -> str:
 
 
 def with_imports(package: str, code: str, *imports: str) -> str:
-    """A file around declarations that lack their imports: those of the standard library that the code uses, and `imports`."""
+    """A file around declarations without imports: it gets those of the standard library that it uses, and `imports`."""
     used = [f'"{name}"' for name in _IMPORTS if re.search(rf"\b{name}\.", code)]
     lines = "".join(f"\t{line}\n" for line in [*used, *imports])
     return f"package {package}\n\nimport (\n{lines})\n\n{code}"

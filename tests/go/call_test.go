@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,22 +112,36 @@ func TestReplyInTheFrameOfTheAcknowledgement(t *testing.T) {
 	wantResult(t, done, "ok")
 }
 
-func TestLateAcknowledgementIsNoFailure(t *testing.T) {
+func TestLateAcknowledgementMeansNothing(t *testing.T) {
 	for _, lost := range []error{centrifuge.ErrTimeout, centrifuge.ErrClientDisconnected, context.DeadlineExceeded} {
-		c := newFakeServer(t).connect()
-		s, _ := c.current()
+		s, _ := newFakeServer(t).connect(WithResendInterval(time.Millisecond)).current()
 		p := &pendingCall{id: "x", reply: make(chan reply, 1), acks: make(chan error)}
-		done := make(chan error, 1)
-		go func() {
-			_, err := s.await(t.Context(), p, maxResends, func() {
-				p.acks <- lost
-				p.acks <- lost // taken only if the first has not ended the call
-				p.resolve(reply{result: []byte("1")})
-			})
-			done <- err
-		}()
-		if err := receive(t, "the result", done); err != nil {
-			t.Errorf("after %v: %v", lost, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		var sends atomic.Int64
+		_, err := s.await(ctx, p, maxResends, func() {
+			sends.Add(1)
+			p.acks <- lost
+		})
+		wantError(t, err, CodeTimeout)
+		if n := sends.Load(); n != 1 {
+			t.Errorf("%v: sent %d times", lost, n)
+		}
+	}
+}
+
+func TestFirstReplyCountsAndPrecedesEveryEnd(t *testing.T) {
+	c := newFakeServer(t).connect()
+	s, _ := c.current()
+	c.Disconnect()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 { // whichever end is noticed first
+		p := &pendingCall{reply: make(chan reply, 1)}
+		p.resolve(reply{result: []byte("1")})
+		p.resolve(reply{result: []byte("2")})
+		if got, err := s.await(ctx, p, maxResends, func() {}); string(got) != "1" || err != nil {
+			t.Fatalf("got %s, %v", got, err)
 		}
 	}
 }
@@ -187,6 +202,19 @@ func TestUnacknowledgedToTheEndIsOutcomeUnknown(t *testing.T) {
 	if n := server.count("publish"); n != 4 {
 		t.Errorf("sent %d times", n)
 	}
+}
+
+// A server that is overloaded by now says nothing about the copy that it has accepted.
+func TestRefusedRepeatLeavesTheFirstCopyRunning(t *testing.T) {
+	server := newFakeServer(t)
+	done := start(t.Context(), server.connect(WithResendInterval(time.Millisecond)), nil)
+	first := server.next("publish")
+	first.answer(`{}`)
+	for range maxResends {
+		server.next("publish").refuse(1008, "overloaded", true)
+	}
+	first.reply(`"ok"`)
+	wantResult(t, done, "ok")
 }
 
 func TestSilentCallIsSentAgainAtMostThreeTimes(t *testing.T) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -338,27 +340,68 @@ func TestTokenSourceThatFails(t *testing.T) {
 	}
 }
 
+// goroutines are known by their ids, because those of earlier tests may still be ending.
+func goroutines() map[string]bool {
+	ids := map[string]bool{}
+	stacks := make([]byte, 16<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, match := range regexp.MustCompile(`(?m)^goroutine (\d+) `).FindAllSubmatch(stacks, -1) {
+		ids[string(match[1])] = true
+	}
+	return ids
+}
+
 func TestNoGoroutineIsLeft(t *testing.T) {
-	before := runtime.NumGoroutine()
+	ends := map[string]func(*fakeServer, *CentrifugoRPCClient, context.CancelFunc){
+		"by the application": func(_ *fakeServer, c *CentrifugoRPCClient, _ context.CancelFunc) {},
+		"by the server":      func(s *fakeServer, _ *CentrifugoRPCClient, _ context.CancelFunc) { s.socket(1).close(3503, "enough") },
+		"of the calls first": func(s *fakeServer, c *CentrifugoRPCClient, cancel context.CancelFunc) {
+			cancel()
+			eventually(s.t, "the end of the calls", func() bool { return c.waiting() == 0 })
+		},
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			before := goroutines()
+			server := newFakeServer(t)
+			c := server.connect()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var calls []<-chan outcome
+			for i := range 200 {
+				calls = append(calls, start(ctx, c, i, WithTransport([]Transport{TransportPublish, TransportRPC}[i%2])))
+			}
+			for i := range 200 {
+				if sent := receive(t, "the request", server.inbox); sent.Publish != nil && i%3 == 0 {
+					sent.answer(`{}`)
+					sent.reply(`1`)
+				}
+			}
+			end(server, c, cancel)
+			c.Disconnect()
+			c.Disconnect()
+			for _, done := range calls {
+				receive(t, "the end of the call", done)
+			}
+			server.stop()
+			eventually(t, "the end of all goroutines", func() bool {
+				now := goroutines()
+				maps.DeleteFunc(now, func(id string, _ bool) bool { return before[id] })
+				return len(now) == 0
+			})
+		})
+	}
+}
+
+func TestFailedReconnectIsReported(t *testing.T) {
 	server := newFakeServer(t)
-	c := server.connect()
-	var calls []<-chan outcome
-	for i := range 100 {
-		calls = append(calls, start(t.Context(), c, i, WithTransport([]Transport{TransportPublish, TransportRPC}[i%2])))
+	reports := make(chan error, 100)
+	server.connect(WithOnError(func(err error) { reports <- err }))
+	_ = server.Listener.Close()
+	server.socket(1).drop()
+	if report := receive(t, "the report", reports); !strings.Contains(report.Error(), "refused") {
+		t.Errorf("reported %v", report)
 	}
-	for i := range 100 {
-		if sent := receive(t, "the request", server.inbox); sent.Publish != nil && i%3 == 0 {
-			sent.answer(`{}`)
-			sent.reply(`1`)
-		}
-	}
-	c.Disconnect()
-	c.Disconnect()
-	for _, done := range calls {
-		receive(t, "the end of the call", done)
-	}
-	server.stop()
-	eventually(t, "the end of all goroutines", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 func TestNoSocketIsLeft(t *testing.T) {

@@ -252,3 +252,62 @@ func TestSubscriptionTokenFromACall(t *testing.T) {
 	server.socket(2).send(`{"push":{"channel":"room","pub":{"data":1}}}`)
 	receive(t, "the publication", got)
 }
+
+// The server asks for new tokens everywhere: the SDK then wants the channel's before its reading can go on.
+func TestSubscriptionTokenFromACallAfterInvalidation(t *testing.T) {
+	server := newFakeServer(t)
+	tokens := make(chan string, 10)
+	server.onSubscribe = func(c *command) {
+		c.answer(`{}`)
+		if c.Subscribe.Channel != "user#7" {
+			tokens <- c.Subscribe.Token
+		}
+	}
+	var issued atomic.Int64
+	server.onPublish = func(c *command) { c.reply(fmt.Sprintf(`"token %d"`, issued.Add(1))) }
+	fresh := func(context.Context) (string, error) { return "fresh", nil }
+	c := server.connect(WithOnError(func(error) {}), WithGetToken(fresh))
+	_, err := c.Subscribe(t.Context(), "room", func(json.RawMessage) {}, WithSubscriptionTokenSource(
+		func(ctx context.Context) (token string, err error) {
+			err = c.Call(ctx, "rooms.token", nil, &token)
+			return token, err
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.socket(1).close(3014, "state invalidated")
+	for _, want := range []string{"token 1", "token 2"} {
+		if token := receive(t, want, tokens); token != want {
+			t.Errorf("subscribed with %q, not %s", token, want)
+		}
+	}
+}
+
+func TestRemovedHandlerGetsNoWaitingEvent(t *testing.T) {
+	server := newFakeServer(t)
+	c := server.connect()
+	var calls atomic.Int64
+	running, release, last := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	remove := c.On("news", func(json.RawMessage) {
+		calls.Add(1)
+		running <- struct{}{}
+		<-release
+	})
+	c.On("last", func(json.RawMessage) { close(last) })
+	p := server.socket(1)
+	p.publish(`{"event":"news"}`)
+	p.publish(`{"event":"news"}`)
+	p.publish(`{"event":"last"}`)
+	receive(t, "the first event", running)
+	eventually(t, "the waiting events", func() bool {
+		c.events.mu.Lock()
+		defer c.events.mu.Unlock()
+		return len(c.events.jobs) == 2
+	})
+	remove()
+	close(release)
+	receive(t, "the last event", last)
+	if n := calls.Load(); n != 1 {
+		t.Errorf("called %d times", n)
+	}
+}

@@ -224,10 +224,10 @@ func (p *peer) close(code int, reason string) {
 	_ = p.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(patience))
 }
 
-// connect returns a connected client of user 7.
+// connect returns a connected client of user 7, for which no call is silent for too long unless an option says so.
 func (s *fakeServer) connect(opts ...ClientOption) *CentrifugoRPCClient {
 	s.t.Helper()
-	c := NewCentrifugoRPCClient(s.address(), "token", "7", opts...)
+	c := NewCentrifugoRPCClient(s.address(), "token", "7", append([]ClientOption{WithResendInterval(time.Hour)}, opts...)...)
 	s.t.Cleanup(c.Disconnect)
 	if err := c.Connect(s.t.Context()); err != nil {
 		s.t.Fatalf("Connect: %v", err)

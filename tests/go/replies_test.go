@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestForgedAndForeignMessagesAreDropped(t *testing.T) {
@@ -63,9 +65,8 @@ func TestErrorReply(t *testing.T) {
 		{`"error":{"code":"timeout","message":"late"}`, RPCError{Code: CodeTimeout, Message: "late", Retryable: true}},
 		{`"error":{"code":"timeout","message":"late","retryable":false}`, RPCError{Code: CodeTimeout, Message: "late"}},
 		{`"result":1,"error":{"code":"internal_error","message":"m","new":1}`, RPCError{Code: CodeInternalError, Message: "m"}},
-		{`"error":"text"`, RPCError{Code: CodeValidationError}},
-		{`"error":{"code":7}`, RPCError{Code: CodeValidationError}},
-		{`"other":1`, RPCError{Code: CodeValidationError}},
+		{`"error":"text"`, RPCError{Code: CodeInternalError, Message: "internal error"}},
+		{`"error":{"code":7,"message":"m","details":[]}`, RPCError{Code: CodeInternalError, Message: "m"}},
 	}
 	server := newFakeServer(t)
 	c := server.connect()
@@ -105,7 +106,7 @@ func TestResultsAndParamsOfAnyType(t *testing.T) {
 		t.Errorf("an ignored result: %v", err)
 	}
 	var list []int
-	if err := c.Call(t.Context(), "echo", nil, &list); err != nil || list != nil {
+	if err := c.Call(t.Context(), "echo", json.RawMessage("null"), &list); err != nil || list != nil {
 		t.Errorf("null became %v, %v", list, err)
 	}
 	wantError(t, c.Call(t.Context(), "echo", "text", &list), CodeValidationError)
@@ -151,6 +152,12 @@ func TestNativeTransport(t *testing.T) {
 	server.next("rpc").answer(`{}`)
 	wantResult(t, empty, nil)
 
+	busy := start(t.Context(), c, nil)
+	server.next("rpc").refuse(111, "too many requests", true)
+	if !wantFailure(t, busy, CodeRateLimitExceeded).Retryable {
+		t.Error("a temporary error is not retryable")
+	}
+
 	perCall := start(t.Context(), c, nil, WithTransport(TransportPublish))
 	server.next("publish").reply(`"ok"`)
 	wantResult(t, perCall, "ok")
@@ -185,6 +192,11 @@ func TestNativeCallIsNotCutByTheSDK(t *testing.T) {
 	}
 	if c = NewCentrifugoRPCClient("ws://127.0.0.1:1", "", "7", WithTimeout(2*defaultTimeout)); c.longestCommand() < 2*defaultTimeout {
 		t.Errorf("the SDK gives up after %v", c.longestCommand())
+	}
+	s := newSession(c)
+	defer s.sdk.Close()
+	if given := reflect.ValueOf(s.sdk).Elem().FieldByName("config").FieldByName("ReadTimeout").Int(); given < int64(c.longestCommand()) {
+		t.Errorf("the SDK gives up after %v", time.Duration(given))
 	}
 	ctx, cancel := c.limit(t.Context(), callSettings{timeout: 10 * defaultTimeout, transport: TransportRPC})
 	defer cancel()

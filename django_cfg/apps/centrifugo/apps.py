@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from django.apps import AppConfig, apps
+from django.utils.module_loading import module_has_submodule
 
 __all__ = ["CentrifugoAppConfig", "autodiscover"]
 
@@ -30,13 +30,10 @@ class CentrifugoAppConfig(AppConfig):
 
 
 def autodiscover(module_names: list[str]) -> None:
-    """Import the modules of these names in installed apps; an error inside one is raised with its own traceback.
-
-    Only an app's own modules count: `find_spec` does not mistake a broken import inside a module for a missing module.
-    """
+    """Import the modules of these names in installed apps; an error inside one is raised with its own traceback."""
     for app in apps.get_app_configs():
-        if app.name.partition(".")[0] == "django":
+        if app.module is None or app.name.partition(".")[0] == "django":
             continue
         for name in module_names:
-            if find_spec(f"{app.name}.{name}") is not None:
+            if module_has_submodule(app.module, name):
                 import_module(f"{app.name}.{name}")

@@ -1,4 +1,4 @@
-"""Publish through Centrifugo's server API with natural batching: one request in flight, what comes meanwhile goes into the next."""
+"""Publish through Centrifugo's server API in natural batches: one request is in flight, the next takes what came."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -20,11 +21,13 @@ __all__ = ["BatchingPublisher"]
 logger = logging.getLogger("django_cfg.centrifugo")
 
 MOST_QUEUED = 100_000
+MOST_QUEUED_BYTES = 256 * 1024 * 1024
 BATCH_COUNT = 256
 BATCH_BYTES = 4 * 1024 * 1024
 FIRST_DELAY_SECONDS = 0.05
 LONGEST_DELAY_SECONDS = 2.0
 GIVE_UP_SECONDS = 20.0
+FIRST_SERVER_FAULT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,11 @@ class _Publication:
     channel: str
     data: bytes
     done: asyncio.Future[None]
+    since: float
 
 
 class BatchingPublisher(Publisher):
-    """Keeps the order of publications. While Centrifugo cannot be reached it tries again for 20 s, then the publication fails."""
+    """Keeps the order of publications. What cannot be sent is tried again until it is 20 s old; then it fails."""
 
     def __init__(self, config: CentrifugoConfig) -> None:
         super().__init__()
@@ -44,13 +48,15 @@ class BatchingPublisher(Publisher):
             headers=api_headers(config.api_key), timeout=aiohttp.ClientTimeout(total=config.api_timeout_seconds)
         )
         self._queue: deque[_Publication] = deque()
+        self._queued_bytes = 0
         self._sender: asyncio.Task[None] | None = None
 
     async def deliver(self, channel: str, data: bytes) -> None:
-        if len(self._queue) >= MOST_QUEUED:
+        if len(self._queue) >= MOST_QUEUED or self._queued_bytes >= MOST_QUEUED_BYTES:
             raise PublishError("too many publications are waiting for Centrifugo")
-        publication = _Publication(channel, data, self._loop.create_future())
+        publication = _Publication(channel, data, self._loop.create_future(), self._loop.time())
         self._queue.append(publication)
+        self._queued_bytes += len(data)
         if self._sender is None or self._sender.done():
             self._sender = self._loop.create_task(self._send_all())
         await publication.done
@@ -65,11 +71,11 @@ class BatchingPublisher(Publisher):
         while self._queue:
             batch = self._take()
             try:
-                outcomes = await self._send(batch)
-            except PublishError as error:
-                outcomes = [error] * len(batch)
-            for publication, error in zip(batch, outcomes, strict=True):
-                _settle(publication.done, error)
+                outcomes: Sequence[PublishError | None] = await self._send(batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+                outcomes = [_publish_error(error)] * len(batch)
+            for publication, outcome in zip(batch, outcomes, strict=True):
+                _settle(publication.done, outcome)
 
     def _take(self) -> list[_Publication]:
         batch: list[_Publication] = []
@@ -77,23 +83,33 @@ class BatchingPublisher(Publisher):
         while self._queue and len(batch) < BATCH_COUNT and size < BATCH_BYTES:
             batch.append(self._queue.popleft())
             size += len(batch[-1].data)
+        self._queued_bytes -= size
         return batch
 
-    async def _send(self, batch: list[_Publication]) -> list[PublishError | None]:
+    async def _send(self, batch: list[_Publication]) -> Sequence[PublishError | None]:
         body = batch_body((p.channel, p.data) for p in batch)
-        give_up, delay = self._loop.time() + GIVE_UP_SECONDS, FIRST_DELAY_SECONDS
+        give_up, delay = batch[0].since + GIVE_UP_SECONDS, FIRST_DELAY_SECONDS
         while True:
             try:
-                async with self._session.post(self._url, data=body) as response:
-                    return read_batch_answer(response.status, await response.read(), len(batch))
+                status, answer = await self._post(body)
+                if status < FIRST_SERVER_FAULT:
+                    return read_batch_answer(status, answer, len(batch))
+                problem = f"HTTP {status}"
             except (aiohttp.ClientError, TimeoutError) as error:
-                if self._loop.time() + delay > give_up:
-                    raise PublishError(
-                        f"Centrifugo's server API at {self._url} cannot be reached: {error!r}"
-                    ) from error
-                logger.warning("Centrifugo's server API at %s cannot be reached (%r); trying again", self._url, error)
+                problem = repr(error)
+            if self._loop.time() + delay > give_up:
+                raise PublishError(f"Centrifugo's server API at {self._url} cannot be reached: {problem}")
+            logger.warning("Centrifugo's server API at %s cannot be reached (%s); trying again", self._url, problem)
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+
+    async def _post(self, body: bytes) -> tuple[int, bytes]:
+        async with self._session.post(self._url, data=body) as response:
+            return response.status, await response.read()
+
+
+def _publish_error(error: Exception) -> PublishError:
+    return error if isinstance(error, PublishError) else PublishError(f"the publication failed: {error!r}")
 
 
 def _settle(done: asyncio.Future[None], error: PublishError | None) -> None:

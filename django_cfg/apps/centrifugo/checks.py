@@ -8,7 +8,8 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
 
 from django_cfg.apps.centrifugo.conf import SECRETS, given_config
@@ -30,7 +31,7 @@ def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
         config = given_config()
     except ConfigurationError as error:
         return [Error(str(error), hint="Correct settings.CENTRIFUGO.", id=f"{PREFIX}.E001")]
-    return [*_secrets(config), *_origins(config), *_dotted_paths(config)]
+    return [*_secrets(config), *_origins(config), *_permissions(config)]
 
 
 @register(Tags.security, deploy=True)
@@ -49,7 +50,7 @@ def check_distribution(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
     others = {name for name in metadata.packages_distributions().get("django_cfg", []) if name != DISTRIBUTION}
     return [
         Error(
-            f"The distribution {name!r} also installs the package 'django_cfg'; which files win depends on the order of installation.",
+            f"The distribution {name!r} also installs the package 'django_cfg': which files win is chance.",
             hint=f"Keep one: pip uninstall {name} && pip install --force-reinstall {DISTRIBUTION}",
             id=f"{PREFIX}.E007",
         )
@@ -78,7 +79,7 @@ def _origins(config: CentrifugoConfig) -> Iterable[CheckMessage]:
         )
     for origin in config.allowed_origins or []:
         if origin == "*" and not settings.DEBUG:
-            yield Warning(
+            yield CheckWarning(
                 "settings.CENTRIFUGO['allowed_origins'] lets every web site connect.",
                 hint="List your own origins.",
                 id=f"{PREFIX}.W004",
@@ -91,24 +92,23 @@ def _origins(config: CentrifugoConfig) -> Iterable[CheckMessage]:
             )
 
 
-def _dotted_paths(config: CentrifugoConfig) -> Iterable[CheckMessage]:
-    for key, paths in (("middleware", config.middleware), ("default_permissions", config.default_permissions)):
-        for path in paths:
-            try:
-                import_string(path)
-            except ImportError as error:
-                yield Error(
-                    f"settings.CENTRIFUGO[{key!r}]: {path!r} cannot be imported ({error}).",
-                    hint="Give the dotted path of an importable object.",
-                    id=f"{PREFIX}.E006",
-                )
+def _permissions(config: CentrifugoConfig) -> Iterable[CheckMessage]:
+    for path in config.default_permissions:
+        try:
+            import_string(path)
+        except ImportError as error:
+            yield Error(
+                f"settings.CENTRIFUGO['default_permissions']: {path!r} cannot be imported ({error}).",
+                hint="Give the dotted path of a permission, such as 'django_cfg.rpc.permissions.IsAuthenticated'.",
+                id=f"{PREFIX}.E006",
+            )
 
 
 def _short_secrets(config: CentrifugoConfig) -> Iterable[CheckMessage]:
     for name in SECRETS:
         secret = getattr(config, name)
         if secret and len(secret.encode()) < SHORTEST_SECRET_BYTES:
-            yield Warning(
+            yield CheckWarning(
                 f"settings.CENTRIFUGO[{name!r}] is shorter than {SHORTEST_SECRET_BYTES} bytes.",
                 hint='Generate one: python -c "import secrets; print(secrets.token_urlsafe(32))"',
                 id=f"{PREFIX}.W010",
@@ -118,7 +118,7 @@ def _short_secrets(config: CentrifugoConfig) -> Iterable[CheckMessage]:
 def _shared_secrets(config: CentrifugoConfig) -> Iterable[CheckMessage]:
     given = [secret for name in SECRETS if (secret := getattr(config, name))]
     if len(set(given)) < len(given):
-        yield Warning(
+        yield CheckWarning(
             "Two secrets of settings.CENTRIFUGO are the same: who learns one may do what the other allows.",
             hint=f"Give {', '.join(SECRETS)} different values.",
             id=f"{PREFIX}.W011",
@@ -127,7 +127,7 @@ def _shared_secrets(config: CentrifugoConfig) -> Iterable[CheckMessage]:
 
 def _long_tokens(config: CentrifugoConfig) -> Iterable[CheckMessage]:
     if config.token_ttl_seconds > LONGEST_TOKEN_SECONDS:
-        yield Warning(
+        yield CheckWarning(
             f"Connection tokens live for {config.token_ttl_seconds} s; a leaked one works as long.",
             hint="Use 600 or less: clients refresh their tokens by themselves.",
             id=f"{PREFIX}.W012",
@@ -137,8 +137,8 @@ def _long_tokens(config: CentrifugoConfig) -> Iterable[CheckMessage]:
 def _kept_connections() -> Iterable[CheckMessage]:
     for alias, database in settings.DATABASES.items():
         if database.get("CONN_MAX_AGE") is None and "CONN_MAX_AGE" in database:
-            yield Warning(
-                f"DATABASES[{alias!r}] keeps connections for ever; a worker then holds one per lane that is never renewed.",
+            yield CheckWarning(
+                f"DATABASES[{alias!r}] keeps connections for ever: a worker never renews those of its lanes.",
                 hint="Set CONN_MAX_AGE to a number of seconds, or use the database backend's own pool.",
                 id=f"{PREFIX}.W013",
             )

@@ -1,4 +1,7 @@
-"""The project's effective configuration: `settings.CENTRIFUGO`, with development secrets under DEBUG; reloaded when settings change."""
+"""The project's effective configuration: `settings.CENTRIFUGO`, with development secrets under DEBUG.
+
+Reloaded when a test overrides the settings.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,11 @@ SECRETS = ("token_secret", "proxy_secret", "api_key")
 @lru_cache(maxsize=1)
 def given_config() -> CentrifugoConfig:
     """What the settings say; raises ConfigurationError, which names the key and the fix."""
-    given = getattr(settings, "CENTRIFUGO", None) or {}
-    if isinstance(given, CentrifugoConfig):
-        return given
-    if not isinstance(given, dict):
+    given: object = getattr(settings, "CENTRIFUGO", {})
+    if not isinstance(given, dict | CentrifugoConfig):
         raise ConfigurationError(f"settings.CENTRIFUGO must be a dict, not {type(given).__name__}")
     try:
-        return CentrifugoConfig(**given)
+        return CentrifugoConfig.model_validate(given)
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from error
 

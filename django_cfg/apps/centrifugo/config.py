@@ -1,11 +1,14 @@
-"""`CENTRIFUGO = {...}` in the settings, or `DjangoConfig(centrifugo=CentrifugoConfig(...))`: typed, with defaults for development."""
+"""`CENTRIFUGO = {...}` in the settings, or `DjangoConfig(centrifugo=CentrifugoConfig(...))`.
+
+Typed, with defaults for development.
+"""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
 import hmac
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -16,37 +19,51 @@ PROXY_MARGIN_SECONDS = 2.0
 
 
 class CentrifugoConfig(BaseModel):
-    """Every option of the Centrifugo part. Durations are in seconds, sizes in bytes; an empty secret counts as not given."""
+    """Every option of the Centrifugo part. Durations are in seconds, sizes in bytes; an empty secret is none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    token_secret: str = Field("", description="Signs connection and subscription tokens (HS256); 32 bytes or more")
-    token_audience: str = Field("", description="The claim `aud` of tokens, and what the server demands of it")
-    token_issuer: str = Field("", description="The claim `iss` of tokens, and what the server demands of it")
-    token_ttl_seconds: int = Field(600, gt=0, description="How long a connection token lives; clients refresh it")
-    proxy_secret: str = Field("", description="What Centrifugo shows to the worker in the header X-Rpc-Proxy-Key")
-    api_key: str = Field("", description="What opens Centrifugo's server API")
-
-    api_url: str = Field("http://127.0.0.1:8000/api", description="Centrifugo's server API, as this project reaches it")
-    api_timeout_seconds: float = Field(5.0, gt=0, description="For one request to the server API")
-    proxy_url: str = Field("http://127.0.0.1:8010/centrifugo", description="The worker, as Centrifugo reaches it")
-    allowed_origins: list[str] | None = Field(
-        None, description="Web origins that may connect; None: the same origin, and localhost under DEBUG"
+    token_secret: str = Field(
+        default="", description="Signs connection and subscription tokens (HS256); 32 bytes or more"
     )
-    redis_url: str = Field("", description="Centrifugo's Redis; empty: its memory engine (one node)")
+    token_audience: str = Field(default="", description="The claim `aud` of tokens, and what the server demands of it")
+    token_issuer: str = Field(default="", description="The claim `iss` of tokens, and what the server demands of it")
+    token_ttl_seconds: int = Field(
+        default=600, gt=0, description="How long a connection token lives; clients refresh it"
+    )
+    proxy_secret: str = Field(
+        default="", description="What Centrifugo shows to the worker in the header X-Rpc-Proxy-Key"
+    )
+    api_key: str = Field(default="", description="What opens Centrifugo's server API")
 
-    default_timeout_seconds: float = Field(30.0, gt=0, description="For calls that bring no timeout_ms")
-    longest_timeout_seconds: float = Field(60.0, gt=0, description="The most that a call may ask for")
-    max_request_bytes: int = Field(262_144, ge=1024, description="One WebSocket frame of a client")
-    max_reply_bytes: int = Field(524_288, ge=1024, description="One reply; a larger one becomes an error that says so")
-    history_size: int = Field(64, gt=0, description="Replies kept per user for clients that reconnect")
-    history_ttl_seconds: int = Field(60, gt=0, description="For how long")
+    api_url: str = Field(
+        default="http://127.0.0.1:8000/api", description="Centrifugo's server API, as this project reaches it"
+    )
+    api_timeout_seconds: float = Field(default=5.0, gt=0, description="For one request to the server API")
+    proxy_url: str = Field(
+        default="http://127.0.0.1:8010/centrifugo", description="The worker, as Centrifugo reaches it"
+    )
+    allowed_origins: list[str] | None = Field(
+        default=None, description="Web origins that may connect; None: the same origin, and localhost under DEBUG"
+    )
+    redis_url: str = Field(default="", description="Centrifugo's Redis; empty: its memory engine (one node)")
 
-    max_concurrent_calls: int = Field(2000, gt=0, description="Calls that run at once in one process")
-    max_concurrent_calls_per_user: int = Field(1000, gt=0, description="Of them, for one user")
-    database_lanes: int = Field(8, gt=0, description="Database threads (and connections) of one process")
-    drain_timeout_seconds: float = Field(30.0, gt=0, description="For running calls after SIGTERM")
-    middleware: list[str] = Field(default_factory=list, description="Dotted paths of `async (conn, params, call_next)`")
+    default_timeout_seconds: float = Field(default=30.0, gt=0, description="For calls that bring no timeout_ms")
+    longest_timeout_seconds: float = Field(default=60.0, gt=0, description="The most that a call may ask for")
+    max_request_bytes: int = Field(default=262_144, ge=1024, description="One WebSocket frame of a client")
+    max_reply_bytes: int = Field(
+        default=524_288, ge=1024, description="One reply; a larger one becomes an error that says so"
+    )
+    history_size: int = Field(default=64, gt=0, description="Replies kept per user for clients that reconnect")
+    history_ttl_seconds: int = Field(default=60, gt=0, description="For how long")
+
+    max_concurrent_calls: int = Field(default=2000, gt=0, description="Calls that run at once in one process")
+    max_concurrent_calls_per_user: int = Field(default=1000, gt=0, description="Of them, for one user")
+    database_lanes: int = Field(default=8, gt=0, description="Database threads (and connections) of one process")
+    drain_timeout_seconds: float = Field(default=30.0, gt=0, description="For running calls after SIGTERM")
+    middleware: list[str] = Field(
+        default_factory=list[str], description="Dotted paths of `async (conn, params, call_next)`"
+    )
     default_permissions: list[str] = Field(
         default_factory=lambda: ["django_cfg.rpc.permissions.IsAuthenticated"],
         description="Dotted paths; for methods that name none",
@@ -60,10 +77,19 @@ class CentrifugoConfig(BaseModel):
     @classmethod
     def _name_nearest_key(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            for key in data:
+            given = cast("dict[object, object]", data)
+            for key in given:
                 if key not in cls.model_fields:
                     raise ValueError(_unknown_key(str(key), list(cls.model_fields)))
+            return given
         return data
+
+    @field_validator("api_url", "proxy_url")
+    @classmethod
+    def _no_slash_at_end(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is no http or https URL")
+        return url.rstrip("/")
 
     @field_validator("handler_modules")
     @classmethod

@@ -25,12 +25,13 @@ def websocket_rpc(
 ) -> Callable[[_F], _F]:
     """Register `async def handler(conn, params: Params) -> Result` under `name`; the function itself stays as it is.
 
-    `idempotent`: it may run again when the process that ran it has died. `permissions`: instead of the project's default.
-    `errors`: RPCError subclasses with codes of their own that callers may see. `transports`: where it can be reached.
+    `idempotent`: it may run again when the process that ran it has died. `permissions`: instead of the project's
+    default. `errors`: RPCError subclasses with codes of their own that callers may see. `transports`: where it can be
+    reached.
     Raises RegistrationError, at import, with file, line and fix.
     """
     # Models may be local to the function that defines the handler, as in a test.
-    localns = sys._getframe(1).f_locals
+    localns = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage] - documented, and stdlib uses it alike
 
     def decorate(func: _F) -> _F:
         get_global_router().register_handler(

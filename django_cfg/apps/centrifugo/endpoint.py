@@ -33,7 +33,7 @@ class RPCEndpoint:
         self._answer_first = answer_first
 
     async def publish(self, request: PublishProxyRequest) -> ProxyAnswer:
-        """Accepted at once, while the call runs on its own; where no loop outlives the request, once it has been answered."""
+        """Accepted at once, while the call runs on its own; where no loop outlives the request, after it has run."""
         try:
             call = proxy.read_publish(request, self._limits)
             if self._answer_first:

@@ -1,14 +1,16 @@
 """Pure: Centrifugo proxy request -> call, and reply -> proxy answer or publication.
 
-Who calls is the request's `user` and `client`, which Centrifugo has authenticated. Nothing in `data` is believed: not its `reply_to`,
-not a user id in its parameters. Every channel but the request channel is refused, because `rpc.requests` and the users' reply channels
-share one set of Centrifugo options and a client could otherwise publish forged replies.
+Who calls is the request's `user` and `client`, which Centrifugo has authenticated. Nothing in `data` is believed: not
+its `reply_to`, not a user id in its parameters. Every channel but the request channel is refused, because
+`rpc.requests` and the users' reply channels share one set of Centrifugo options and a client could otherwise publish
+forged replies.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any, cast
 
 import msgspec
 from pydantic_core import to_json
@@ -31,15 +33,15 @@ from django_cfg.errors import (
     UnauthorizedError,
 )
 from django_cfg.models.websocket import RPCError as WireError
-from django_cfg.rpc.call import Call, Reply, allowed_seconds
+from django_cfg.rpc.call import Call, Reply, allowed_seconds, keep_seconds
 from django_cfg.rpc.failure import wire_error
+from django_cfg.rpc.invoke import method_not_found
 from django_cfg.rpc.signature import METHOD_NAME
 from django_cfg.rpc.validation import check_json
 
 __all__ = [
     "ACCEPTED",
     "CallLimits",
-    "encode_push",
     "encode_reply",
     "read_publish",
     "read_rpc",
@@ -85,10 +87,12 @@ def read_publish(request: PublishProxyRequest, limits: CallLimits) -> Call:
         raise MalformedMessageError(f"the request does not have the right shape: {error}") from error
     if not _CORRELATION_ID.fullmatch(envelope.correlation_id):
         raise MalformedMessageError("correlation_id must be 1 to 128 characters of A-Z a-z 0-9 _ . : -")
+    timeout = _timeout(envelope.timeout_ms, limits)
     return Call(
         method=_checked_method(envelope.method),
         params=_object_or_empty(envelope.params),
-        timeout_seconds=_timeout(envelope.timeout_ms, limits),
+        timeout_seconds=timeout,
+        keep_seconds=keep_seconds(envelope.timeout_ms, timeout),
         user_id=request.user,
         client_id=request.client,
         correlation_id=envelope.correlation_id,
@@ -97,7 +101,7 @@ def read_publish(request: PublishProxyRequest, limits: CallLimits) -> Call:
 
 
 def read_rpc(request: RPCProxyRequest, limits: CallLimits) -> Call:
-    """The call in a native RPC: its data are the bare parameters; raises RPCError for everything that is to be refused."""
+    """The call in a native RPC, whose data are the bare parameters; raises RPCError for what is to be refused."""
     _check_user(request.user)
     return Call(
         method=_checked_method(request.method),
@@ -110,20 +114,14 @@ def read_rpc(request: RPCProxyRequest, limits: CallLimits) -> Call:
 
 
 def encode_reply(correlation_id: str, reply: Reply, max_reply_bytes: int) -> bytes:
-    """The publication on the caller's channel; a result over the limit becomes an error that says so."""
-    head = b'{"correlation_id":' + to_json(correlation_id)
-    if reply.result is not None:
-        message = head + b',"result":' + reply.result + b"}"
-        if len(message) <= max_reply_bytes:
-            return message
-        reply = Reply(error=wire_error(_too_large(len(message), max_reply_bytes)))
-    assert reply.error is not None  # noqa: S101 - a reply is a result or an error
-    return head + b',"error":' + reply.error.model_dump_json().encode() + b"}"
-
-
-def encode_push(event: str, data: object) -> bytes:
-    """The publication of a server push on a user's channel."""
-    return to_json({"event": event, "data": data}, by_alias=True)
+    """The publication on the caller's channel; a reply over the limit becomes an error that says so."""
+    message = _reply_message(correlation_id, reply)
+    if len(message) <= max_reply_bytes:
+        return message
+    error = wire_error(_too_large(len(message), max_reply_bytes))
+    if reply.error is not None:  # its code and text are what the caller needs most
+        error = reply.error.model_copy(update={"details": None})
+    return _reply_message(correlation_id, Reply(error=error))
 
 
 def rpc_answer(reply: Reply, max_reply_bytes: int) -> ProxyAnswer:
@@ -147,9 +145,16 @@ def reply_channel(call: Call) -> str:
 
 
 def _error_answer(error: WireError) -> ProxyAnswer:
-    known = RPCErrorCode._value2member_map_.get(error.code, RPCErrorCode.APPLICATION_ERROR)
-    number = RPCErrorCode(known).number
-    return ProxyAnswer(error=ProxyError(code=number, message=error.message, temporary=error.retryable))
+    # A code that a method declares has no number; its text arrives all the same.
+    code = error.code if isinstance(error.code, RPCErrorCode) else RPCErrorCode.APPLICATION_ERROR
+    return ProxyAnswer(error=ProxyError(code=code.number, message=error.message, temporary=error.retryable))
+
+
+def _reply_message(correlation_id: str, reply: Reply) -> bytes:
+    head = b'{"correlation_id":' + to_json(correlation_id)
+    if reply.error is not None:
+        return head + b',"error":' + reply.error.model_dump_json().encode() + b"}"
+    return head + b',"result":' + (reply.result or b"null") + b"}"
 
 
 def _check_user(user: str) -> None:
@@ -170,8 +175,10 @@ def _checked(data: msgspec.Raw, limits: CallLimits) -> bytes:
 
 
 def _checked_method(method: str) -> str:
+    if not method:
+        raise MalformedMessageError("the request names no method")
     if not METHOD_NAME.fullmatch(method):
-        raise MalformedMessageError("the request names no method, or one that cannot exist")
+        raise method_not_found(method)
     return method
 
 
@@ -186,10 +193,13 @@ def _timeout(asked_ms: float | None, limits: CallLimits) -> float:
     return allowed_seconds(asked_ms, limits.default_timeout_seconds, limits.longest_timeout_seconds)
 
 
-def _meta(meta: msgspec.Raw) -> dict[str, object]:
+def _meta(meta: msgspec.Raw) -> dict[str, Any]:
     raw = bytes(meta)
-    decoded = msgspec.json.decode(raw) if raw else {}
-    return decoded if isinstance(decoded, dict) else {}
+    if not raw:
+        return {}
+    check_json(raw)
+    decoded = msgspec.json.decode(raw)
+    return cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else {}
 
 
 def _too_large(size: int, limit: int) -> RPCError:

@@ -1,6 +1,7 @@
-"""Pure: the JSON between Centrifugo and the backend behind its publish and RPC proxies (https://centrifugal.dev/docs/server/proxy).
+"""Pure: the JSON between Centrifugo and the backend behind its publish and RPC proxies.
 
-The caller is Centrifugo, or the embedded server in its place; the callee is this project. Payloads stay bytes on the way.
+See https://centrifugal.dev/docs/server/proxy. The caller is Centrifugo, or the embedded server in its place; the callee
+is this project. Payloads stay bytes on the way.
 """
 
 from __future__ import annotations
@@ -61,11 +62,12 @@ class ProxyDisconnect(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class ProxyResult(msgspec.Struct, omit_defaults=True, frozen=True):
-    """For a publish, `data` replaces what is published; for an RPC it is the result."""
+    """`data`, or the same as `b64data`, replaces what is published; for an RPC it is the result."""
 
     data: msgspec.Raw = _NOTHING
+    b64data: str = ""
     skip_history: bool = False
-    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    tags: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     idempotency_key: str = ""
 
 

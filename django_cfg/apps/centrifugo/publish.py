@@ -1,7 +1,7 @@
 """Push to users' browsers and to channels, from anywhere in the project.
 
-In the process that serves the clients (`runcentrifugo`, `centrifugo_worker`) messages take its own way; everywhere else they go through
-Centrifugo's server API. Inside a database transaction, publish in `transaction.on_commit`.
+In the process that serves the clients (`runcentrifugo`, `centrifugo_worker`) messages take its own way; everywhere else
+they go through Centrifugo's server API. Inside a database transaction, publish in `transaction.on_commit`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from typing import Any
 
 import urllib3
 from django.core.exceptions import SynchronousOnlyOperation
-from pydantic_core import to_json
 
 from django_cfg.apps.centrifugo.conf import get_config
 from django_cfg.apps.centrifugo.identity import user_channel
-from django_cfg.apps.centrifugo.proxy import encode_push
 from django_cfg.apps.centrifugo.server_api import api_headers, publish_body, read_publish_answer
-from django_cfg.errors import PublishError
+from django_cfg.errors import MalformedMessageError, PublishError
 from django_cfg.rpc.publisher import installed_publisher
+from django_cfg.rpc.validation import dump_json
 
 __all__ = ["apublish_to_channel", "apublish_to_user", "deliver", "publish_to_channel", "publish_to_user"]
 
@@ -30,22 +29,22 @@ def publish_to_user(user_id: str | int, event: str, data: Any) -> None:
 
     Nobody being there is no error. Raises PublishError, and ValueError for an id that could reach somebody else.
     """
-    _deliver_sync(user_channel(str(user_id)), encode_push(event, data), "apublish_to_user")
+    _deliver_sync(user_channel(str(user_id)), _encoded({"event": event, "data": data}), "apublish_to_user")
 
 
 async def apublish_to_user(user_id: str | int, event: str, data: Any) -> None:
     """`publish_to_user` for async code."""
-    await deliver(user_channel(str(user_id)), encode_push(event, data))
+    await deliver(user_channel(str(user_id)), _encoded({"event": event, "data": data}))
 
 
 def publish_to_channel(channel: str, data: Any) -> None:
     """Reach the subscribers of `channel`; `data` is a model or a dict. Raises PublishError."""
-    _deliver_sync(channel, to_json(data, by_alias=True), "apublish_to_channel")
+    _deliver_sync(channel, _encoded(data), "apublish_to_channel")
 
 
 async def apublish_to_channel(channel: str, data: Any) -> None:
     """`publish_to_channel` for async code."""
-    await deliver(channel, to_json(data, by_alias=True))
+    await deliver(channel, _encoded(data))
 
 
 async def deliver(channel: str, data: bytes) -> None:
@@ -55,6 +54,13 @@ async def deliver(channel: str, data: bytes) -> None:
         await publisher.publish(channel, data)
     else:
         await asyncio.to_thread(_post, channel, data)
+
+
+def _encoded(data: Any) -> bytes:
+    try:
+        return dump_json(data)
+    except MalformedMessageError as error:
+        raise PublishError(error.message) from error
 
 
 def _deliver_sync(channel: str, data: bytes, async_twin: str) -> None:

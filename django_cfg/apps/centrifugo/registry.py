@@ -20,7 +20,7 @@ class RPCRegistry:
         return self._router.get(name)
 
     def all(self) -> list[RPCMethodInfo]:
-        """Sorted by name."""
+        """In the order of registration."""
         return list(self._router.methods())
 
     def __iter__(self) -> Iterator[RPCMethodInfo]:

@@ -15,7 +15,7 @@ __all__ = ["PROXY_SECRET_HEADER", "build_server_config"]
 
 PROXY_SECRET_HEADER = "X-Rpc-Proxy-Key"  # noqa: S105 - the header's name, not its value
 CHANNEL_REGEX = f"^({USER_CHANNEL_PREFIX}{USER_ID_PATTERN}|[A-Za-z0-9_.@-]{{1,200}})$"
-"""Reply channels of single users, and plain names; those are subscribed with a token only. No `user#a,b`, no `user#`, no `x#42`."""
+"""Reply channels of single users, and plain names, which need a subscription token; never `user#a,b` or `user#`."""
 
 QUEUE_REPLIES = 8
 """How many replies of the largest size fit into a client's outbound queue before it counts as too slow."""

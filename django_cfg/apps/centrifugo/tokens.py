@@ -31,7 +31,10 @@ def create_connection_token(
 
 
 def create_subscription_token(user_id: str | int, channel: str, *, ttl_seconds: int | None = None) -> str:
-    """A JWT that lets `user_id`, and nobody else, subscribe to `channel`; hand it out after checking that the user may."""
+    """A JWT that lets `user_id`, and nobody else, subscribe to `channel`; check first that the user may.
+
+    Raises ValueError for an impossible id, an empty channel, or a lifetime that is not positive.
+    """
     if not channel:
         raise ValueError("a subscription token needs a channel")
     return _sign(user_id, ttl_seconds, {"channel": channel})
@@ -39,7 +42,7 @@ def create_subscription_token(user_id: str | int, channel: str, *, ttl_seconds: 
 
 def _sign(user_id: str | int, ttl_seconds: int | None, claims: dict[str, Any]) -> str:
     config = get_config()
-    return jwt.encode(
+    return jwt.encode(  # pyright: ignore[reportUnknownMemberType] - one of its key types comes without annotations
         {**_standard_claims(str(user_id), ttl_seconds, config), **claims}, config.token_secret, algorithm="HS256"
     )
 

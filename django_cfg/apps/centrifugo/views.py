@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 from weakref import WeakKeyDictionary
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST
 
 from django_cfg.apps.centrifugo import http_edge, publish
@@ -21,6 +22,7 @@ from django_cfg.apps.centrifugo.tokens import create_connection_token
 from django_cfg.apps.centrifugo.wiring import build_runner
 from django_cfg.errors import MalformedMessageError
 from django_cfg.rpc.lanes import Lanes
+from django_cfg.rpc.memory_claims import MemoryClaims
 from django_cfg.rpc.runner import CallRunner
 
 __all__ = ["connection_token", "publish_proxy", "rpc_proxy"]
@@ -42,8 +44,12 @@ async def rpc_proxy(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
+@csrf_protect
 def connection_token(request: HttpRequest) -> JsonResponse:
-    """A short-lived connection token for the user who is logged in; 401 for nobody, 403 for an id that cannot have a channel."""
+    """A short-lived connection token for the user who is logged in.
+
+    401 when nobody is, 403 for an id that cannot have a channel.
+    """
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return JsonResponse({"error": "log in first"}, status=401)
@@ -56,22 +62,26 @@ def connection_token(request: HttpRequest) -> JsonResponse:
 
 async def _proxied(request: HttpRequest, answer: Callable[[RPCEndpoint, bytes], Awaitable[bytes]]) -> HttpResponse:
     config = get_config()
-    limit = http_edge.body_limit(config.max_request_bytes)
     refusal = http_edge.check_request(
-        request.method or "", request.headers.get(PROXY_SECRET_HEADER, ""), config.proxy_secret, _length(request), limit
+        request.method or "",
+        request.headers.get(PROXY_SECRET_HEADER, "").encode("latin-1", "replace"),
+        config.proxy_secret,
+        request.headers.get("Content-Length", ""),
+        config.max_request_bytes,
     )
     if refusal is not None:
-        return HttpResponse(refusal.reason, status=refusal.status, content_type="text/plain")
+        return _refused(refusal)
+    body = request.read(http_edge.body_limit(config.max_request_bytes) + 1)
+    if (refusal := http_edge.check_body(len(body), config.max_request_bytes)) is not None:
+        return _refused(refusal)
     try:
-        body = await answer(_endpoint(request, config), request.body)
+        return HttpResponse(await answer(_endpoint(request, config), body), content_type="application/json")
     except MalformedMessageError as error:
-        return HttpResponse(error.message, status=400, content_type="text/plain")
-    return HttpResponse(body, content_type="application/json")
+        return _refused(http_edge.Refusal(400, error.message))
 
 
-def _length(request: HttpRequest) -> int | None:
-    length = request.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+def _refused(refusal: http_edge.Refusal) -> HttpResponse:
+    return HttpResponse(refusal.reason, status=refusal.status, content_type="text/plain")
 
 
 def _endpoint(request: HttpRequest, config: CentrifugoConfig) -> RPCEndpoint:
@@ -79,14 +89,16 @@ def _endpoint(request: HttpRequest, config: CentrifugoConfig) -> RPCEndpoint:
     loop = asyncio.get_running_loop()
     runner = _runners.get(loop)
     if runner is None:
-        runner = _runners[loop] = build_runner(config, _lanes(config))
+        runner = _runners[loop] = build_runner(config, _lanes(config.database_lanes), claims=_claims())
     return RPCEndpoint(runner, config, publish.deliver, answer_first=isinstance(request, ASGIRequest))
 
 
-_shared_lanes: list[Lanes] = []
+@cache
+def _lanes(count: int) -> Lanes:
+    return Lanes(count)
 
 
-def _lanes(config: CentrifugoConfig) -> Lanes:
-    if not _shared_lanes:
-        _shared_lanes.append(Lanes(config.database_lanes))
-    return _shared_lanes[0]
+@cache
+def _claims() -> MemoryClaims:
+    """One store for every event loop of the process: a repeated call may arrive in another one."""
+    return MemoryClaims()

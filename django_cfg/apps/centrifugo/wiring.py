@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from django.utils.module_loading import import_string
 
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
+from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.claims import ClaimStore
 from django_cfg.rpc.lanes import Lanes
 from django_cfg.rpc.memory_claims import MemoryClaims
 from django_cfg.rpc.method import Permission
@@ -16,20 +18,27 @@ from django_cfg.rpc.runner import CallRunner, Limits
 __all__ = ["build_runner", "install_middleware"]
 
 
-def build_runner(config: CentrifugoConfig, lanes: Lanes, router: MessageRouter | None = None) -> CallRunner:
-    """A runner for one event loop of one process."""
+def build_runner(
+    config: CentrifugoConfig, lanes: Lanes, router: MessageRouter | None = None, claims: ClaimStore | None = None
+) -> CallRunner:
+    """A runner for one event loop of one process; loops that serve the same callers share `claims`."""
     return CallRunner(
-        router or get_global_router(),
+        get_global_router() if router is None else router,
         lanes=lanes,
-        claims=MemoryClaims(),
+        claims=MemoryClaims() if claims is None else claims,
         limits=Limits(config.max_concurrent_calls, config.max_concurrent_calls_per_user),
         permissions=_permissions(config),
     )
 
 
 def install_middleware(config: CentrifugoConfig) -> None:
-    """Give the global router the middleware of the settings, in their order."""
-    get_global_router().middleware[:] = [import_string(path) for path in config.middleware]
+    """Put the middleware of the settings, in their order, around what code has added; raises ConfigurationError."""
+    router = get_global_router()
+    try:
+        configured = [import_string(path) for path in config.middleware]
+    except ImportError as error:
+        raise ConfigurationError(f"settings.CENTRIFUGO['middleware']: {error}") from error
+    router.middleware[:] = [*configured, *(layer for layer in router.middleware if layer not in configured)]
 
 
 def _permissions(config: CentrifugoConfig) -> Sequence[Permission]:

@@ -1,8 +1,7 @@
-"""The HTTP edge on its own: a bare ASGI application that answers Centrifugo's proxies without Django's request handling."""
+"""The HTTP edge on its own: a bare ASGI application that answers Centrifugo's proxies without Django's handling."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import ExitStack
@@ -26,6 +25,11 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+Response: TypeAlias = tuple[int, bytes, bytes]
+"""Status, body, content type."""
+
+_TEXT = b"text/plain; charset=utf-8"
+_SECRET_HEADER = PROXY_SECRET_HEADER.lower().encode()
 _ROUTES = {"/centrifugo/publish": http_edge.answer_publish, "/centrifugo/rpc": http_edge.answer_rpc}
 
 
@@ -34,7 +38,6 @@ class Worker:
 
     def __init__(self, config: CentrifugoConfig) -> None:
         self._config = config
-        self._limit = http_edge.body_limit(config.max_request_bytes)
         self._resources = ExitStack()
         self._lanes = Lanes(config.database_lanes)
         self._endpoint: RPCEndpoint | None = None
@@ -44,8 +47,9 @@ class Worker:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            status, body, kind = await self._respond(scope, receive)
-            await _send_response(send, status, body, kind)
+            response = await self._respond(scope, receive)
+            if response is not None:
+                await _send_response(send, *response)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
@@ -77,58 +81,61 @@ class Worker:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, bytes, bytes]:
-        text = b"text/plain; charset=utf-8"
+    async def _respond(self, scope: Scope, receive: Receive) -> Response | None:
+        """None when the client has gone before its request was complete."""
         answer = _ROUTES.get(scope["path"])
         if answer is None:
-            return (*self._health(scope["path"]), text)
-        headers = {name: value for name, value in scope["headers"]}
+            return self._health(scope["path"])
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         refusal = http_edge.check_request(
             scope["method"],
-            headers.get(PROXY_SECRET_HEADER.lower().encode(), b"").decode("latin-1"),
+            headers.get(_SECRET_HEADER, b""),
             self._config.proxy_secret,
-            _length(headers),
-            self._limit,
+            headers.get(b"content-length", b"").decode("latin-1"),
+            self._config.max_request_bytes,
         )
         if refusal is not None:
-            return refusal.status, refusal.reason.encode(), text
-        body = await _read_body(receive, self._limit)
-        if body is None:
-            return 413, f"the body may have {self._limit} bytes".encode(), text
+            return _refused(refusal)
+        body = await _read_body(receive, self._config.max_request_bytes)
+        if isinstance(body, http_edge.Refusal):
+            return _refused(body)
+        return None if body is None else await self._answer(answer, body)
+
+    async def _answer(self, answer: Callable[[RPCEndpoint, bytes], Awaitable[bytes]], body: bytes) -> Response:
         if self._endpoint is None:
-            return 503, b"not serving", text
+            return _refused(http_edge.Refusal(503, "not serving"))
         try:
             return 200, await answer(self._endpoint, body), b"application/json"
         except MalformedMessageError as error:
-            return 400, error.message.encode(), text
+            return _refused(http_edge.Refusal(400, error.message))
 
-    def _health(self, path: str) -> tuple[int, bytes]:
+    def _health(self, path: str) -> Response:
         if path == "/livez":
-            return 200, b"ok"
+            return 200, b"ok", _TEXT
         if path == "/readyz":
-            return (200, b"ok") if self._endpoint is not None else (503, b"not serving")
-        return 404, b"not found"
+            ready = self._endpoint is not None and not self._endpoint.runner.draining
+            return (200, b"ok", _TEXT) if ready else (503, b"not serving", _TEXT)
+        return 404, b"not found", _TEXT
 
 
-def _length(headers: dict[bytes, bytes]) -> int | None:
-    length = headers.get(b"content-length", b"")
-    return int(length) if length.isdigit() else None
+def _refused(refusal: http_edge.Refusal) -> Response:
+    return refusal.status, refusal.reason.encode(), _TEXT
 
 
-async def _read_body(receive: Receive, limit: int) -> bytes | None:
-    """None when it is larger than allowed, whatever its head said."""
+async def _read_body(receive: Receive, max_request_bytes: int) -> bytes | http_edge.Refusal | None:
+    """Stops at the limit, whatever the head of the request said; None when the client has gone."""
     chunks: list[bytes] = []
-    size = 0
-    while True:
+    size, more = 0, True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError
+            return None
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
-        if size > limit:
-            return None
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+        if (refusal := http_edge.check_body(size, max_request_bytes)) is not None:
+            return refusal
+        more = message.get("more_body", False)
+    return b"".join(chunks)
 
 
 async def _send_response(send: Send, status: int, body: bytes, kind: bytes) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from django_cfg.apps.centrifugo.codegen.names import RESERVED_TYPES, capitalize, pascal
+from django_cfg.apps.centrifugo.codegen import reserved
+from django_cfg.apps.centrifugo.codegen.json_values import is_array, is_object
+from django_cfg.apps.centrifugo.codegen.names import capitalize, pascal
 from django_cfg.apps.centrifugo.codegen.schema import Roots, definitions
 from django_cfg.rpc.method import RPCMethodInfo
 
@@ -22,7 +25,7 @@ _DATA = frozenset({"default", "const", "enum", "examples"})
 def build(methods: Iterable[RPCMethodInfo]) -> dict[str, Any]:
     """`$defs` with every type, `x-methods` with every method; raises GenerationError."""
     ordered = sorted(methods, key=lambda method: method.name)
-    roots, defs = definitions(ordered)
+    roots, defs = _joined(*definitions(ordered))
     names = _final_names(defs, roots)
     document: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -57,6 +60,24 @@ def _method(method: RPCMethodInfo, roots: Roots) -> dict[str, Any]:
     if method.idempotent:
         described["idempotent"] = True
     return described
+
+
+def _joined(roots: Roots, defs: Mapping[str, Any]) -> tuple[Roots, dict[str, Any]]:
+    """Both sides of a type as one where they are alike, given that the types that they refer to are."""
+    bases = {_base(key) for key in defs if key.endswith(_SIDES)}
+    alike = {base for base in bases if all(base + side in defs for side in _SIDES)}
+
+    def join(key: str) -> str:
+        return _base(key) if _base(key) in alike else key
+
+    while different := {base for base in alike if len({_frozen(defs[base + side], join) for side in _SIDES}) > 1}:
+        alike -= different
+    found = {key: _map_references(root, join) for key, root in roots.items()}
+    return found, {join(key): _map_references(schema, join) for key, schema in defs.items()}
+
+
+def _frozen(schema: Any, change: Callable[[str], str]) -> str:
+    return json.dumps(_map_references(schema, change), sort_keys=True)
 
 
 def _final_names(defs: Mapping[str, Mapping[str, Any]], roots: Roots) -> dict[str, str]:
@@ -113,7 +134,7 @@ def _identifier(name: str) -> str:
     """`Page[Cat]` -> `PageCat`; a name that the clients need for themselves gets `Model` behind it."""
     made = name if name.isascii() and name.isidentifier() and not name.startswith("_") else pascal(name)
     made = capitalize(made) if made[:1].isalpha() else f"Type{made}"
-    return f"{made}Model" if made in RESERVED_TYPES else made
+    return f"{made}Model" if made in reserved.TYPES else made
 
 
 def _without_clashes(names: Mapping[str, str]) -> dict[str, str]:
@@ -131,22 +152,18 @@ def _without_clashes(names: Mapping[str, str]) -> dict[str, str]:
 
 def _map_references(schema: Any, change: Callable[[str], str]) -> Any:
     """The same schema with every reference changed; data inside (defaults, enum values, examples) is left alone."""
-    if isinstance(schema, list):
-        items: list[Any] = schema
-        return [_map_references(item, change) for item in items]
-    if not isinstance(schema, Mapping):
-        return schema
-    found: Mapping[str, Any] = schema
-    return {key: _map_entry(key, value, change) for key, value in found.items()}
+    if is_array(schema):
+        return [_map_references(item, change) for item in schema]
+    if is_object(schema):
+        return {key: _map_entry(key, value, change) for key, value in schema.items()}
+    return schema
 
 
 def _map_entry(key: str, value: Any, change: Callable[[str], str]) -> Any:
     if key == "$ref" and isinstance(value, str):
         return PREFIX + change(value.removeprefix(PREFIX))
-    if key in _NAMED and isinstance(value, Mapping):
-        named: Mapping[str, Any] = value
-        return {name: _map_references(schema, change) for name, schema in named.items()}
-    if key == "discriminator" and isinstance(value, Mapping):
-        mapping: Mapping[str, str] = value.get("mapping", {})
-        return {**value, "mapping": {tag: PREFIX + change(ref.removeprefix(PREFIX)) for tag, ref in mapping.items()}}
+    if key in _NAMED and is_object(value):
+        return {name: _map_references(schema, change) for name, schema in value.items()}
+    if key == "mapping" and is_object(value):
+        return {tag: _map_entry("$ref", ref, change) for tag, ref in value.items()}
     return value if key in _DATA else _map_references(value, change)

@@ -1,7 +1,7 @@
 """Text that is safe to emit, and the templates, which refuse any other.
 
-Everything from the project's source (names, descriptions, defaults, wire names) passes one function of `escape` on its way
-into generated code. A value that did not is plain `str`, and a template that prints it raises instead.
+Everything from the project's source (names, descriptions, defaults, wire names) passes one function of `escape` on its
+way into generated code. A value that did not is plain `str`, and a template that prints it raises instead.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_GO_TAG = re.compile(r"[A-Za-z0-9_!#$%&()*+./:;<=>?@\[\]^{|}~ -]+", re.ASCII)
+_GO_TAG_SIGNS = frozenset("!#$%&()*+-./:;<=>?@[]^_{|}~ ")
 
 
 def name(identifier: str) -> Code:
@@ -82,7 +82,7 @@ def go_string(text: str) -> Code:
 
 def go_tag(wire_name: str, options: str = "") -> Code:
     """A struct tag; raises ValueError for a name that encoding/json cannot take from a tag."""
-    if not _GO_TAG.fullmatch(wire_name) or wire_name == "-":
+    if wire_name in ("", "-") or not all(map(_fits_go_tag, wire_name)):
         raise ValueError(f"{wire_name!r} cannot stand in a struct tag of Go")
     return Code(f'`json:"{wire_name}{options}"`')
 
@@ -130,6 +130,10 @@ def _closable(line: str) -> str:
 
 def _typescript_line(line: str) -> str:
     return re.sub(r"@(?=ts-)|^/(?=//)", "", line.replace("*/", "*\\/"))
+
+
+def _fits_go_tag(character: str) -> bool:
+    return character in _GO_TAG_SIGNS or unicodedata.category(character) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd")
 
 
 def _go_line(line: str) -> str:

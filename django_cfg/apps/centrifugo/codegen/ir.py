@@ -111,7 +111,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """One of several types. `tag` is the wire name of the property that tells them apart, `mapping` its values by item."""
+    """One of several types. `tag` is the wire name of the property that tells them apart, `mapping` its values."""
 
     items: tuple[Type, ...]
     tag: str | None = None
@@ -130,7 +130,7 @@ NO_DEFAULT = _NoDefault.NO_DEFAULT
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`required`: it is always there. `default` is JSON, and NO_DEFAULT also where only the server can make the default."""
+    """`required`: it is always there. `default` is JSON, and NO_DEFAULT also where only the server can make it."""
 
     py_name: str
     wire_name: str
@@ -147,7 +147,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`extra`: the server accepts or sends properties beyond the fields. `in_params`, `in_results`: where it is used."""
+    """`extra`: there may be properties beyond the fields. `in_params`, `in_results`: where it is used."""
 
     name: str
     fields: tuple[Field, ...]

@@ -32,6 +32,7 @@ from django_cfg.apps.centrifugo.codegen.ir import (
     types_of,
     walk,
 )
+from django_cfg.apps.centrifugo.codegen.json_values import is_array, is_object
 
 __all__ = ["lower"]
 
@@ -70,7 +71,8 @@ def _method(name: str, schema: Schema) -> Method:
 
 
 def _ref_name(schema: Schema | None) -> str | None:
-    return None if schema is None else str(schema["$ref"]).removeprefix(PREFIX)
+    """None for a handler without a type, and for a model that makes up a schema of its own."""
+    return None if schema is None or "$ref" not in schema else str(schema["$ref"]).removeprefix(PREFIX)
 
 
 def _definition(name: str, schema: Schema) -> Definition:
@@ -83,8 +85,7 @@ def _definition(name: str, schema: Schema) -> Definition:
 
 
 def _uniform(values: list[Any]) -> bool:
-    kinds = {type(value) for value in values}
-    return kinds in ({str}, {int})
+    return any(all(type(value) is kind for value in values) for kind in (str, int))
 
 
 def _model(name: str, schema: Schema, description: str) -> Model:
@@ -119,19 +120,18 @@ def _field(wire: str, schema: Schema, required: bool) -> Field:
 
 def lower_type(schema: Any) -> Type:
     """One schema; a schema of no known form is open."""
-    if not isinstance(schema, Mapping):
+    if not is_object(schema):
         return Open()
-    found: Schema = schema
     for key in ("anyOf", "oneOf"):
-        if key in found:
-            return _union(found[key], found.get("discriminator", {}))
-    if len(found.get("allOf", ())) == 1:
-        return lower_type(found["allOf"][0])
-    if "$ref" in found:
-        return Ref(str(found["$ref"]).removeprefix(PREFIX))
-    if "const" in found or "enum" in found:
-        return _literal(found.get("enum", [found.get("const")]))
-    return _by_type(found)
+        if key in schema:
+            return _union(schema[key], schema.get("discriminator", {}))
+    if len(schema.get("allOf", ())) == 1:
+        return lower_type(schema["allOf"][0])
+    if "$ref" in schema:
+        return Ref(str(schema["$ref"]).removeprefix(PREFIX))
+    if "const" in schema or "enum" in schema:
+        return _literal(schema.get("enum", [schema.get("const")]))
+    return _by_type(schema)
 
 
 def _by_type(schema: Schema) -> Type:
@@ -146,7 +146,7 @@ def _by_type(schema: Schema) -> Type:
             return _array(schema)
         case "object":
             return Map(lower_type(schema.get("x-keys", {"type": "string"})), _map_values(schema))
-        case list() as names:
+        case names if is_array(names):
             return _union([{**schema, "type": name} for name in names], {})
         case _:
             return Open()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import keyword
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel
+from django_cfg.apps.centrifugo.codegen.reserved import METHODS, PYTHON_KEYWORDS
 
 __all__ = [
-    "RESERVED_METHODS",
-    "RESERVED_TYPES",
     "MethodNames",
     "camel",
     "capitalize",
@@ -22,29 +19,6 @@ __all__ = [
     "method_names",
     "pascal",
 ]
-
-RESERVED_METHODS = frozenset(
-    "api await call catch close connect constructor disconnect finally hasownproperty isprototypeof log on "
-    "propertyisenumerable publish rpc state subscribe then tolocalestring tostring unsubscribe valueof".split()
-)
-"""Methods of the base clients and of every JavaScript object, in lower case without separators: the same in every language."""
-
-RESERVED_TYPES = frozenset(
-    # the clients' own
-    "API APIClient CallOption CallOptions CentrifugoRPCClient ClientOption ClientOptions ClientState Code Error ErrorCode "
-    "ErrorHook EventHandler GetToken Handler New NewAPIClient Option Options Push PushHandler RPCError RPCErrorCode State "
-    "StateHandler Subscription SubscribeOption SubscribeOptions Transport Unsubscribe "
-    # of Go's types.go
-    "Base64 Date Duration NaiveDateTime Ptr Raw String Tuple Union "
-    # of Python's models.py
-    "Annotated Any BaseModel ConfigDict Decimal Enum Field IntEnum Literal None True False RootModel StrEnum TypeAliasType UUID "
-    # of TypeScript's types.ts and client.ts
-    "Array Boolean Function Number Object Partial Promise Record String Symbol".split()
-)
-"""Names that generated files and base clients declare or use: a model of that name gets `Model` behind it."""
-
-_MODEL_ATTRIBUTES = frozenset(dir(BaseModel)) | {"model_fields_set"}
-_PYTHON_NAMES = frozenset(keyword.kwlist) | frozenset(keyword.softkwlist) - {"match", "case", "type", "_"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +45,12 @@ def camel(name: str) -> str:
 
 
 def identifier(name: str) -> str:
-    """`tasks.get_stats` -> `tasks_get_stats`; `field_` before what begins with no letter, `_` behind a keyword of Python."""
+    """`tasks.get_stats` -> `tasks_get_stats`; `field_` before what begins with no letter, `_` behind a keyword."""
     made = "_".join(_parts(name))
     made = made if made[:1].isalpha() else f"field_{made}".rstrip("_")
     trailing = "_" if name.endswith("_") and name.isidentifier() else ""
-    return _away_from_keyword(made + trailing)
+    made += trailing
+    return f"{made}_" if made in PYTHON_KEYWORDS else made
 
 
 def method_names(wire_names: Iterable[str]) -> tuple[dict[str, MethodNames], list[str]]:
@@ -99,11 +74,14 @@ def method_names(wire_names: Iterable[str]) -> tuple[dict[str, MethodNames], lis
 def field_names(
     wanted: Mapping[str, str], *, reserved: Collection[str] = (), convert: Callable[[str], str] = identifier
 ) -> dict[str, str]:
-    """By wire name: the converted name, with `_` behind it as often as it is reserved or taken by an earlier field."""
+    """By wire name: the converted name, with `_` behind it as often as it is reserved or taken.
+
+    A field that needs no conversion comes before those that would only end up with its name.
+    """
     made: dict[str, str] = {}
     taken: set[str] = set()
-    for wire, name in wanted.items():
-        candidate = convert(name)
+    for wire in sorted(wanted, key=lambda wire: convert(wanted[wire]) != wanted[wire]):
+        candidate = convert(wanted[wire])
         while candidate in reserved or candidate in taken:
             candidate += "_"
         taken.add(candidate)
@@ -111,24 +89,15 @@ def field_names(
     return made
 
 
-def python_field_reserved(type_names: Iterable[str]) -> frozenset[str]:
-    """What a field of a Python model must not be called: a member of BaseModel, or a name in its own annotations."""
-    return _MODEL_ATTRIBUTES | RESERVED_TYPES | frozenset(type_names)
-
-
 def _parts(name: str) -> list[str]:
     return [part for part in re.split(r"[^A-Za-z0-9]+", name) if part]
-
-
-def _away_from_keyword(name: str) -> str:
-    return f"{name}_" if name in _PYTHON_NAMES else name
 
 
 def _method_base(wire: str) -> str:
     joined = "_".join(_parts(wire))
     if not joined[:1].isalpha():
         joined = f"method_{joined}"
-    reserved = joined.replace("_", "").lower() in RESERVED_METHODS or keyword.iskeyword(joined)
+    reserved = joined.replace("_", "").lower() in METHODS or joined in PYTHON_KEYWORDS
     return f"{joined}_method" if reserved else joined
 
 
@@ -155,4 +124,4 @@ def _reserved_warnings(bases: Mapping[str, str], names: Mapping[str, MethodNames
 
 def _clash_warnings(clashing: Iterable[str], names: Mapping[str, MethodNames]) -> Iterable[str]:
     for wire in clashing:
-        yield f"{wire!r} has the same name as another method after conversion: it is called {names[wire].python} in the clients"
+        yield f"{wire!r} shares its name with another method: it is called {names[wire].python} in the clients"

@@ -30,7 +30,7 @@ from django_cfg.rpc.method import RPCMethodInfo
 
 __all__ = ["Roots", "definitions"]
 
-Roots = Mapping[tuple[type[BaseModel], JsonSchemaMode], JsonSchemaValue]
+Roots = Mapping[tuple[Any, JsonSchemaMode], JsonSchemaValue]
 """What refers to a method's model in the definitions."""
 
 
@@ -59,8 +59,9 @@ def _check_complete(method: RPCMethodInfo, model: type[BaseModel]) -> None:
     try:
         model.model_rebuild()
     except (PydanticUndefinedAnnotation, PydanticUserError, NameError) as error:
+        reason = str(error).partition("\n")[0]
         raise GenerationError(
-            f"{method.source or method.name}: {model.__name__} of {method.name} names a type that does not exist: {error}"
+            f"{method.source or method.name}: {model.__name__} of {method.name} names a type that is not there: {reason}"
         ) from error
 
 

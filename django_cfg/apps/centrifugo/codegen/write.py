@@ -1,4 +1,4 @@
-"""Generated files on disk: atomic, only where bytes change, never outside the output, never over a file of somebody else.
+"""Generated files on disk: atomic, only where bytes change, never outside the output, never over a foreign file.
 
 A file is ours when the manifest at the output lists it, or when it says in its first lines that it was generated.
 """
@@ -109,7 +109,7 @@ def _manifest(root: Path) -> dict[PurePosixPath, str]:
         listed: dict[str, Any] = json.loads(text)["files"]
         return {PurePosixPath(path): str(digest) for path, digest in listed.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GenerationError(f"{root / MANIFEST} is no manifest of generated files; remove it to start anew") from error
+        raise GenerationError(f"{root / MANIFEST} is no manifest of generated files; remove it") from error
 
 
 def _manifest_text(digests: Mapping[PurePosixPath, str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
@@ -41,9 +39,9 @@ from .api_wire import (
 from .channels import ChannelRules
 from .codes import ErrorReply
 from .node import VERSION, Node
-from .protocol import Nothing, Opaque, Push, SubscribeRequest, TTLResult, encode_push
-from .subscribing import subscribe_by_server
+from .protocol import Nothing, Opaque, Push, SubscribeRequest, TTLResult, decode_base64_json, encode_push
 from .session import Session
+from .subscribing import subscribe_by_server
 from .subscription import capped, subscribe_options
 
 Request = Any
@@ -268,11 +266,5 @@ def _sessions(node: Node, request: Subscribe | Unsubscribe | DisconnectUser | Re
 
 
 def _data(request: Publish | Broadcast) -> Opaque | None:
-    """None for base64 that is not JSON, which clients of the JSON protocol could not receive."""
-    if not request.b64data:
-        return request.data
-    try:
-        decoded = b64decode(request.b64data, validate=True)
-        return msgspec.json.decode(decoded, type=Raw)
-    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
-        return None
+    """None for base64 that is not JSON, which no client of the JSON protocol could receive."""
+    return decode_base64_json(request.b64data) if request.b64data else request.data

@@ -56,29 +56,6 @@ class ProxyBackend(Protocol):
         ...
 
 
-class UnavailableBackend:
-    """Answers everything with 108, for a server that has nothing behind it."""
-
-    _answer = ProxyAnswer(error=ProxyError(codes.NOT_AVAILABLE.code, codes.NOT_AVAILABLE.message))
-
-    async def start(self, publish: Publish) -> None:
-        """Needs nothing."""
-
-    async def drain(self) -> None:
-        """Runs nothing."""
-
-    async def publish(self, request: PublishProxyRequest, proxy: Proxy) -> ProxyAnswer:
-        """Refuses."""
-        return self._answer
-
-    async def rpc(self, request: RPCProxyRequest, proxy: Proxy) -> ProxyAnswer:
-        """Refuses."""
-        return self._answer
-
-    async def close(self) -> None:
-        """Holds nothing."""
-
-
 class HttpBackend:
     """POSTs to `proxy.endpoint` over connections that are kept open; no proxy of the environment is used."""
 

@@ -134,7 +134,7 @@ class MethodRulebook:
 
 
 def compile_go_regex(pattern: str) -> re.Pattern[str]:
-    r"""A pattern meant for Go, where `$` is the very end of the text, never before a last newline, and `\w` is ASCII."""
+    r"""A pattern meant for Go: `$` is the very end of the text, not before a last newline, and `\w` is ASCII."""
     return re.compile(re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", _anchor, pattern, flags=re.DOTALL), re.ASCII)
 
 

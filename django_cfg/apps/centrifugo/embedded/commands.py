@@ -29,6 +29,7 @@ from .protocol import (
     Result,
     RPCRequest,
     RPCResult,
+    decode_base64_json,
 )
 from .subscribing import announce_join, sub_refresh_command, subscribe_command, unsubscribe_command
 
@@ -64,18 +65,18 @@ def run(session: Session, command: Command, now: float) -> tuple[str, Outcome]:
         return "unsubscribe", unsubscribe_command(session, command.unsubscribe)
     if command.publish is not None:
         return "publish", _publish(session, command.publish, command.id, now)
-    if command.rpc is not None:
-        return "rpc", _rpc(session, command.rpc, command.id)
-    return _run_rare(session, command, now)
+    return _run_other(session, command, now)
 
 
-def _run_rare(session: Session, command: Command, now: float) -> tuple[str, Outcome]:
+def _run_other(session: Session, command: Command, now: float) -> tuple[str, Outcome]:
     if command.presence is not None:
         return "presence", _presence(session, command.presence)
     if command.presence_stats is not None:
         return "presence_stats", _presence_stats(session, command.presence_stats)
     if command.history is not None:
         return "history", _history(session, command.history, now)
+    if command.rpc is not None:
+        return "rpc", _rpc(session, command.rpc, command.id)
     if command.send is not None:
         return "send", codes.SEND_NOT_AVAILABLE
     if command.refresh is not None:
@@ -103,11 +104,13 @@ def finish(session: Session, call: ProxiedCall, answer: Answer, now: float) -> R
     if answer.error is not None:
         return ErrorReply(answer.error.code, answer.error.message, answer.error.temporary)
     result = answer.result or ProxyResult()
-    data = result.data if bytes(result.data) else UNSET
-    if call.options is None:
+    data = _payload(result)
+    if data is None:
+        return codes.INTERNAL
+    if not isinstance(call.request, PublishProxyRequest) or call.options is None:
         return RPCResult(data)
     session.node.hub.publish(
-        call.request.channel if isinstance(call.request, PublishProxyRequest) else "",
+        call.request.channel,
         _present(call.data if data is UNSET else data),
         session.node.retention(call.options, skip_history=result.skip_history),
         now,
@@ -227,6 +230,13 @@ def _head(session: Session, proxy: Proxy, data: Opaque) -> dict[str, Any]:
     if proxy.include_connection_meta and session.meta is not UNSET:
         head["meta"] = session.meta
     return head
+
+
+def _payload(result: ProxyResult) -> Opaque | None:
+    """None for base64 that is not JSON, which no client of the JSON protocol could receive."""
+    if bytes(result.data):
+        return result.data
+    return decode_base64_json(result.b64data) if result.b64data else UNSET
 
 
 def _present(data: Opaque) -> Raw:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+import re
+from collections.abc import Sequence
+from typing import Any, cast, get_args
 
 import msgspec
 
@@ -249,6 +251,10 @@ def _check_options(name: str, options: ChannelOptions) -> None:
         raise ConfigurationError(f"{where}: force_recovery and force_positioning need history_size and history_ttl")
     if options.publication_data_format not in ("", "json", "json_object", "binary"):
         raise ConfigurationError(f"{where}: publication_data_format must be json, json_object or binary")
+    try:
+        re.compile(options.channel_regex)
+    except re.error as error:
+        raise ConfigurationError(f"{where}: channel_regex is no regular expression: {error}") from error
     if options.force_recovery_mode not in ("", "stream", "cache"):
         raise ConfigurationError(f"{where}: force_recovery_mode must be stream or cache")
 
@@ -264,13 +270,14 @@ def _check_proxy_names(config: ServerConfig) -> None:
 
 def _unknown(value: Any, kind: Any, path: str) -> list[str]:
     if isinstance(value, list):
+        items = cast(Sequence[Any], value)
         (item_kind,) = get_args(kind) or (None,)
-        return [name for item in value for name in _unknown(item, item_kind, path)]
+        return [name for item in items for name in _unknown(item, item_kind, path)]
     if not isinstance(value, dict) or get_args(kind):
         return [] if kind is not None else [f"{path}=memory" if (path, value) == ("engine.type", "memory") else path]
     fields = {f.name: f.type for f in msgspec.structs.fields(kind)} if kind is not None else {}
     return [
         name
-        for key, item in value.items()
-        for name in _unknown(item, fields.get(key), f"{path}.{key}" if path else str(key))
+        for key, item in cast(dict[str, Any], value).items()
+        for name in _unknown(item, fields.get(key), f"{path}.{key}" if path else key)
     ]

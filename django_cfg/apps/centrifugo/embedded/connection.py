@@ -66,7 +66,14 @@ class Connection:
             if 0 < limit < len(frame):
                 self.session.close(codes.FRAME_TOO_BIG)
             else:
-                await self._execute(frame)
+                await self._execute_or_end(frame)
+
+    async def _execute_or_end(self, frame: bytes) -> None:
+        try:
+            await self._execute(frame)
+        except Exception:
+            logger.exception("a client's frame of %s bytes could not be executed", len(frame))
+            self.session.close(codes.SERVER_ERROR)
 
     async def _execute(self, frame: bytes) -> None:
         for line in split_frame(frame):

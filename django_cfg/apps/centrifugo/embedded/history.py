@@ -20,6 +20,10 @@ class Stream:
         self.removed_at = 0.0
         self._items: deque[Publication] = deque()
 
+    def __len__(self) -> int:
+        """How many publications are kept."""
+        return len(self._items)
+
     @property
     def position(self) -> StreamPosition:
         """The newest."""

@@ -142,7 +142,8 @@ class Hub:
 
     def remove_history(self, channel: str) -> None:
         """Keeps the position."""
-        if stream := self._streams.get(channel):
+        stream = self._streams.get(channel)
+        if stream is not None:
             stream.clear()
 
     def expire(self, now: float) -> None:
@@ -154,6 +155,15 @@ class Hub:
         for stream in self._streams.values():
             if stream.expires_at <= now:
                 stream.clear()
+
+    def sizes(self) -> dict[str, int]:
+        """How much is held, by kind."""
+        return {
+            "channels": len(self.channels),
+            "streams": len(self._streams),
+            "publications": sum(len(stream) for stream in self._streams.values()),
+            "idempotency_keys": len(self._published),
+        }
 
     def _deliver(self, channel: str, publication: Publication, position: StreamPosition) -> None:
         state = self.channels.get(channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Annotated
 
 import msgspec
@@ -23,13 +24,6 @@ class StreamPosition(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: str = ""
 
 
-class ConnectRequest(msgspec.Struct, frozen=True):
-    """`subs` asks for the recovery of server-side subscriptions, by channel."""
-
-    token: str = ""
-    subs: dict[str, SubscribeRequest] = msgspec.field(default_factory=dict)
-
-
 class SubscribeRequest(msgspec.Struct, frozen=True):
     """`recover` with a position asks for what was missed since; `token` is a subscription token."""
 
@@ -42,6 +36,13 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     positioned: bool = False
     recoverable: bool = False
     join_leave: bool = False
+
+
+class ConnectRequest(msgspec.Struct, frozen=True):
+    """`subs` asks for the recovery of server-side subscriptions, by channel."""
+
+    token: str = ""
+    subs: dict[str, SubscribeRequest] = msgspec.field(default_factory=dict[str, SubscribeRequest])
 
 
 class ChannelRequest(msgspec.Struct, frozen=True):
@@ -274,6 +275,16 @@ def encode_reply(command_id: int, kind: str, result: Result | ErrorReply) -> byt
     reply = Reply(command_id)
     setattr(reply, kind, result)
     return _encoder.encode(reply)
+
+
+def decode_base64_json(text: str) -> Raw | None:
+    """None when it is not base64, or the bytes in it are not JSON."""
+    try:
+        decoded = b64decode(text, validate=True)
+        decoded.decode()
+        return msgspec.json.decode(decoded, type=Raw)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def one_line(data: bytes) -> bytes:

@@ -34,7 +34,7 @@ class _Server(GracefulServer):
 def bind(address: str, port: int) -> socket.socket:
     """A listening socket; raises ConfigurationError that names the likely holder of a busy port, and the fix."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle on
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))

@@ -26,6 +26,7 @@ from .origins import origin_allowed
 Scope = MutableMapping[str, Any]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+SUBPROTOCOL = "centrifuge-json"
 DRAIN_SECONDS = 5.0
 EXPIRE_INTERVAL_SECONDS = 1.0
 
@@ -55,7 +56,7 @@ class EmbeddedServer:
             self._expiry = asyncio.create_task(self._expire())
 
     async def stop(self) -> None:
-        """Lets the backend finish, closes every connection with 3001 and waits for them, but not for ever. A second call does nothing."""
+        """Lets the backend finish, then closes every connection with 3001 and waits, but not for ever; works once."""
         if self._stopping:
             return
         self._stopping = True
@@ -104,7 +105,8 @@ class EmbeddedServer:
         if self._stopping or not origin_allowed(headers.get("origin", ""), headers.get("host", ""), allowed):
             await send({"type": "websocket.close", "code": 1008})
             return
-        await send({"type": "websocket.accept"})
+        offered = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+        await send({"type": "websocket.accept", "subprotocol": offered})
         connection = Connection(self.node, self._backend, receive, send)
         self._connections[connection] = asyncio.current_task()
         try:

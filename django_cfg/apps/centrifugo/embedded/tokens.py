@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import hmac
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -147,4 +147,4 @@ def _is_current(claims: _Claims, now: float) -> bool:
 
 
 def _unpad(part: bytes) -> bytes:
-    return urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+    return b64decode(part + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)

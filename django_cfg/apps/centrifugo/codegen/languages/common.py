@@ -66,13 +66,9 @@ def runtime(path: LiteralString, comment: LiteralString) -> str:
     return f"{comment} {HEADER}\n\n{source}"
 
 
-def readme(
-    language: LiteralString, methods: Sequence[ReadmeMethod], example: Code, values: Mapping[str, Any]
-) -> str:
+def readme(language: LiteralString, methods: Sequence[ReadmeMethod], example: Code, values: Mapping[str, Any]) -> str:
     """The page of one language: installation, an example, every method, options and errors."""
-    return render(
-        f"{language}/README.md.j2", {"header": HEADER, "methods": methods, "example": example, **values}
-    )
+    return render(f"{language}/README.md.j2", {"header": HEADER, "methods": methods, "example": example, **values})
 
 
 def summary(method: Method, signature: Code) -> ReadmeMethod:
@@ -85,7 +81,7 @@ def summary(method: Method, signature: Code) -> ReadmeMethod:
 
 
 def sample_fields(api: Api, model: str) -> dict[str, Any]:
-    """By wire name: values for the fields that an example shows, which are the required ones and those with plain defaults."""
+    """By wire name: values for the fields that an example shows: the required ones and those with plain defaults."""
     found = api.by_name[model]
     if not isinstance(found, Model):
         return {}

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from django_cfg.apps.centrifugo.codegen.emit import Code, code, join, render
-from django_cfg.apps.centrifugo.codegen.escape import go_comment, go_string, go_tag, name
+from django_cfg.apps.centrifugo.codegen.escape import go_comment, go_string, name
 from django_cfg.apps.centrifugo.codegen.ir import (
-    NO_DEFAULT,
     Alias,
     Api,
     Enum,
-    Field,
-    Literal,
     Method,
     Model,
-    Nullable,
     references,
 )
 from django_cfg.apps.centrifugo.codegen.languages.common import HEADER, readme, runtime, sample_fields, summary
+from django_cfg.apps.centrifugo.codegen.languages.go_structs import Row, Struct, aligned, labels_of, struct
 from django_cfg.apps.centrifugo.codegen.languages.go_types import GoTypes, GoUnion
 from django_cfg.apps.centrifugo.codegen.languages.go_values import value
-from django_cfg.apps.centrifugo.codegen.names import MethodNames, capitalize, field_names, pascal
+from django_cfg.apps.centrifugo.codegen.names import MethodNames, pascal
 from django_cfg.errors import GenerationError
 
 __all__ = ["render_go"]
 
-_FIELD_RESERVED = frozenset({"ForceSendFields", "MarshalJSON", "UnmarshalJSON"})
 _PARTS = {"Date": "date", "Duration": "duration", "NaiveDateTime": "naive_datetime", "Base64": "base64"}
 _PART_IMPORTS = {
     "base64": ("encoding/base64", "encoding/json", "strings"),
@@ -43,38 +38,6 @@ _PART_IMPORTS = {
     "unions": ("encoding/json", "sort"),
     "zones": ("encoding/json", "regexp"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One field of a struct before alignment."""
-
-    comment: Code
-    name: Code
-    type: Code
-    tag: Code
-
-
-@dataclass(frozen=True, slots=True)
-class _Forced:
-    """A field that is left out when it is zero, though zero is not its default; `key` is the beginning of a map's entry."""
-
-    key: Code
-    label: Code
-    wire: Code
-
-
-@dataclass(frozen=True, slots=True)
-class _Struct:
-    """`constants` and `empties` are statements' two halves: what is set when it is zero, and to what."""
-
-    name: Code
-    comment: Code
-    lines: tuple[Code, ...]
-    constants: tuple[tuple[Code, Code, Code], ...]
-    empties: tuple[tuple[Code, Code], ...]
-    forced: tuple[_Forced, ...]
-    times: tuple[Code, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +79,7 @@ def render_go(api: Api, names: Mapping[str, MethodNames], module: str) -> dict[P
 def _types(api: Api, types: GoTypes) -> dict[str, Any]:
     taken = set(api.by_name)
     enums = [_enum(found, taken) for found in api.definitions if isinstance(found, Enum)]
-    structs = [_struct(found, types) for found in api.definitions if isinstance(found, Model)]
+    structs = [struct(found, types) for found in api.definitions if isinstance(found, Model)]
     aliases = [_alias(found, types) for found in api.definitions if isinstance(found, Alias)]
     unions = sorted(types.unions.values(), key=lambda union: union.name)
     parts = _parts(types, structs, unions)
@@ -132,27 +95,27 @@ def _types(api: Api, types: GoTypes) -> dict[str, Any]:
 
 
 def _union(union: GoUnion) -> dict[str, Any]:
-    rows = [_Row(Code(""), found.name, code("*{}", found.type), Code("")) for found in union.variants]
-    rows.append(_Row(Code(""), Code("Raw"), Code("json.RawMessage"), Code("")))
-    return {"name": union.name, "tag": union.tag, "variants": union.variants, "lines": _aligned(rows)}
+    rows = [Row(Code(""), found.name, code("*{}", found.type), Code("")) for found in union.variants]
+    rows.append(Row(Code(""), Code("Raw"), Code("json.RawMessage"), Code("")))
+    return {"name": union.name, "tag": union.tag, "variants": union.variants, "lines": aligned(rows)}
 
 
-def _parts(types: GoTypes, structs: Sequence[_Struct], unions: Sequence[GoUnion]) -> list[str]:
+def _parts(types: GoTypes, structs: Sequence[Struct], unions: Sequence[GoUnion]) -> list[str]:
     parts = {_PARTS[need] for need in types.needs if need in _PARTS}
     wanted = {
-        "force_send": any(struct.forced for struct in structs),
-        "zones": any(struct.times for struct in structs),
+        "force_send": any(made.forced for made in structs),
+        "zones": any(made.times for made in structs),
         "unions": bool(unions),
         "tuples": any(need.startswith("Tuple") for need in types.needs),
     }
     return sorted(parts | {part for part, needed in wanted.items() if needed})
 
 
-def _imports(types: GoTypes, structs: Sequence[_Struct], parts: Sequence[str]) -> list[str]:
+def _imports(types: GoTypes, structs: Sequence[Struct], parts: Sequence[str]) -> list[str]:
     paths = {path for part in parts for path in _PART_IMPORTS[part]}
     if "time" in types.needs:
         paths.add("time")
-    if any(struct.constants or struct.empties or struct.times or struct.forced for struct in structs):
+    if any(made.constants or made.empties or made.times or made.forced for made in structs):
         paths.add("encoding/json")
     return sorted(paths)
 
@@ -181,7 +144,8 @@ def _enum(found: Enum, taken: set[str]) -> _Named:
         for label, wire in found.members
     )
     kind = Code("int64" if isinstance(found.members[0][1], int) else "string")
-    return _Named(name(found.name), _comment(found.name, found.description, "is one of a few values."), kind, tuple(lines))
+    comment = _comment(found.name, found.description, "is one of a few values.")
+    return _Named(name(found.name), comment, kind, tuple(lines))
 
 
 def _member(label: str) -> str:
@@ -195,8 +159,8 @@ def _literal(wire: str | int | float | bool) -> Code:
     return Code(str(wire).lower())
 
 
-def _comment(label: str, text: str, otherwise: str, indent: int = 0) -> Code:
-    return go_comment(text if text.strip() else f"{label} {otherwise}", indent)
+def _comment(label: str, text: str, otherwise: str) -> Code:
+    return go_comment(text if text.strip() else f"{label} {otherwise}", 0)
 
 
 def _alias(found: Alias, types: GoTypes) -> _Named | None:
@@ -206,7 +170,8 @@ def _alias(found: Alias, types: GoTypes) -> _Named | None:
     if written == found.name:
         return None
     own = Code("" if _contains_itself(found, types) else "= ")
-    return _Named(name(found.name), _comment(found.name, found.description, "is a named type."), code("{}{}", own, written))
+    comment = _comment(found.name, found.description, "is a named type.")
+    return _Named(name(found.name), comment, code("{}{}", own, written))
 
 
 def _contains_itself(found: Alias, types: GoTypes) -> bool:
@@ -219,113 +184,6 @@ def _contains_itself(found: Alias, types: GoTypes) -> bool:
             seen.add(target)
             todo |= references(inner)
     return found.name in seen
-
-
-def _struct(model: Model, types: GoTypes) -> _Struct:
-    labels = go_labels(model)
-    forced = _forced(model, labels)
-    rows = [_row(field, labels[field.wire_name], types, forced) for field in model.fields]
-    if forced:
-        about = go_comment("ForceSendFields names fields that are sent although they are zero.", 1)
-        rows.append(_Row(about, Code("ForceSendFields"), Code("[]string"), Code('`json:"-"`')))
-    times = (field for field in model.fields if model.in_results and types.holds_times(field.type))
-    return _Struct(
-        name=name(model.name),
-        comment=_comment(model.name, model.description, "is an object.") if model.description else Code(""),
-        lines=_aligned(rows),
-        constants=tuple(_constants(model, labels)) if model.in_params else (),
-        empties=tuple(_empties(model, labels, types)) if model.in_params else (),
-        forced=forced,
-        times=tuple(go_string(field.wire_name) for field in times),
-    )
-
-
-def _forced(model: Model, labels: Mapping[str, str]) -> tuple[_Forced, ...]:
-    found = [f for f in model.fields if model.in_params and _omitted(f) and not _zero_is_default(f)]
-    width = max((len(labels[f.wire_name]) for f in found), default=0)
-    return tuple(
-        _Forced(
-            key=code('"{}":{}{{', name(labels[f.wire_name]), Code(" " * (width - len(labels[f.wire_name]) + 1))),
-            label=name(labels[f.wire_name]),
-            wire=go_string(f.wire_name),
-        )
-        for f in found
-    )
-
-
-def go_labels(model: Model) -> dict[str, str]:
-    """By wire name: the field's name in Go."""
-    return field_names({f.wire_name: f.py_name for f in model.fields}, reserved=_FIELD_RESERVED, convert=_exported)
-
-
-def _exported(label: str) -> str:
-    made = pascal(label)
-    return made if made[:1].isalpha() else f"Field{capitalize(made)}"
-
-
-def _omitted(field: Field) -> bool:
-    return not field.required and not (isinstance(field.type, Nullable) and field.default is None)
-
-
-def _zero_is_default(field: Field) -> bool:
-    return field.default in ("", 0, [], {}) and not isinstance(field.type, Nullable)
-
-
-def _row(field: Field, label: str, types: GoTypes, forced: Sequence[_Forced]) -> _Row:
-    lines = [field.description.strip()] if field.description.strip() else []
-    if any(found.label == label for found in forced):
-        known = "" if field.default is NO_DEFAULT else f" ({json.dumps(field.default)})"
-        lines.append(f"Left out when zero, for the server's default{known}; see ForceSendFields.")
-    if field.deprecated:
-        lines.extend(["", "Deprecated: the server says so."] if lines else ["Deprecated: the server says so."])
-    try:
-        tag = go_tag(field.wire_name, ",omitzero" if _omitted(field) else "")
-    except ValueError as error:
-        raise GenerationError(f"{error}; give the field {field.py_name!r} another alias") from error
-    comment = go_comment("\n".join(lines), 1) if lines else Code("")
-    return _Row(comment, name(label), types.write(field.type), tag)
-
-
-def _aligned(rows: Sequence[_Row]) -> tuple[Code, ...]:
-    """gofmt aligns fields that follow one another; a comment between two ends a run."""
-    lines: list[Code] = []
-    for run in _runs(rows):
-        names = max(len(row.name) for row in run)
-        types = max(len(row.type) for row in run)
-        for row in run:
-            lines.extend([row.comment] if row.comment else [])
-            line = code("{} {} {}", Code(row.name.ljust(names)), Code(row.type.ljust(types)), row.tag)
-            lines.append(Code(line.rstrip()))
-    return tuple(lines)
-
-
-def _runs(rows: Sequence[_Row]) -> Iterable[list[_Row]]:
-    run: list[_Row] = []
-    for row in rows:
-        if row.comment and run:
-            yield run
-            run = []
-        run.append(row)
-    if run:
-        yield run
-
-
-def _constants(model: Model, labels: Mapping[str, str]) -> Iterable[tuple[Code, Code, Code]]:
-    """Field, its zero, and the only value that it can have."""
-    for field in model.fields:
-        if isinstance(field.type, Literal) and len(field.type.values) == 1 and field.required:
-            only = field.type.values[0]
-            if isinstance(only, str) and only:
-                yield name(labels[field.wire_name]), go_string(""), go_string(only)
-            elif isinstance(only, int) and not isinstance(only, bool) and only:
-                yield name(labels[field.wire_name]), Code("0"), Code(str(only))
-
-
-def _empties(model: Model, labels: Mapping[str, str], types: GoTypes) -> Iterable[tuple[Code, Code]]:
-    """Lists and maps that the server wants to be there: nil would be sent as null."""
-    for field in model.fields:
-        if field.required and types.is_collection(field.type):
-            yield name(labels[field.wire_name]), code("{}{{}}", types.write(field.type))
 
 
 def _calls(api: Api, names: Mapping[str, MethodNames], types: GoTypes) -> list[_Call]:
@@ -371,7 +229,7 @@ def _example_params(api: Api, params: str | None) -> Code:
     model = api.by_name[params]
     if not isinstance(model, Model):
         return code("client.{}{{}}", name(params))
-    labels, types = go_labels(model), {field.wire_name: field.type for field in model.fields}
+    labels, types = labels_of(model), {field.wire_name: field.type for field in model.fields}
     written = {wire: value(api, types[wire], found) for wire, found in sample_fields(api, params).items()}
     entries = (code("{}: {}", name(labels[wire]), found) for wire, found in written.items() if found is not None)
     return code("client.{}{{{}}}", name(params), join(", ", entries))

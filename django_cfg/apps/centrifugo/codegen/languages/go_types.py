@@ -78,8 +78,13 @@ class GoTypes:
     def _name_unions_after_aliases(self) -> None:
         """A union that an alias names has that name everywhere."""
         for alias in self._api.definitions:
-            if isinstance(alias, Alias) and isinstance(alias.type, Union):
-                self._union_names.setdefault(alias.type, alias.name)
+            match alias:
+                case Alias(type=Union() as union):
+                    self._union_names.setdefault(union, alias.name)
+                case Alias(type=Nullable(Union() as union)):
+                    self._union_names.setdefault(union, f"{alias.name}Value")
+                case _:
+                    pass
 
     def write(self, of: Type) -> Code:
         match of:
@@ -222,6 +227,5 @@ class GoTypes:
 
 def _literal(values: tuple[str | int | float | bool | None, ...]) -> Code:
     kinds = {type(found) for found in values}
-    names = {str: "string", int: "int64", bool: "bool", float: "float64"}
-    return Code(names[kinds.pop()]) if len(kinds) == 1 else _OPEN
-
+    names: dict[type, str] = {str: "string", int: "int64", bool: "bool", float: "float64"}
+    return Code(names.get(kinds.pop(), _OPEN)) if len(kinds) == 1 else _OPEN

@@ -19,11 +19,19 @@ from django_cfg.apps.centrifugo.codegen.ir import (
     Method,
     Model,
     Nullable,
+    Tuple,
     references,
 )
 from django_cfg.apps.centrifugo.codegen.languages.common import HEADER, readme, runtime, sample_fields, summary
-from django_cfg.apps.centrifugo.codegen.languages.python_types import BUILTINS, Annotations, is_constant, member_names, value
-from django_cfg.apps.centrifugo.codegen.names import MethodNames, field_names, identifier, python_field_reserved
+from django_cfg.apps.centrifugo.codegen.languages.python_types import (
+    BUILTINS,
+    Annotations,
+    is_constant,
+    member_names,
+    value,
+)
+from django_cfg.apps.centrifugo.codegen.names import MethodNames, field_names
+from django_cfg.apps.centrifugo.codegen.reserved import MODEL_FIELDS
 
 __all__ = ["render_python"]
 
@@ -61,7 +69,7 @@ class _Class:
     base: Code
     docstring: Code
     lines: tuple[Code, ...] = ()
-    always: tuple[Code, ...] = ()
+    always: Code = Code("")  # noqa: RUF009  # immutable, as str is
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class _Call:
     params: Code
     result: Code
     dumped: Code
+    raw: Code
     read: Code
 
 
@@ -115,6 +124,7 @@ def _call(method: Method, names: MethodNames) -> _Call:
         params=params,
         result=result,
         dumped=Code("_dump(params)") if method.params else Code("params"),
+        raw=Code("result" if method.result else "result: dict[str, Any]"),
         read=code("_read({}, {}, result)", result, wire) if method.result else Code("result"),
     )
 
@@ -130,7 +140,8 @@ def _models(api: Api) -> dict[str, Any]:
     roots, aliases = _aliases(api, annotations)
     used = annotations.used | {found.base for found in (*enums, *models)}
     used |= {needed for found in used for needed in _NEEDS.get(found, ())}
-    return {"enums": enums, "models": models, "roots": roots, "aliases": aliases, "used": used, "imports": _imports(used)}
+    classes = {"enums": enums, "models": models, "roots": roots, "aliases": aliases}
+    return {**classes, "used": used, "imports": _imports(used)}
 
 
 def _imports(used: set[str]) -> list[Code]:
@@ -157,8 +168,7 @@ def _enum(found: Enum) -> _Class:
 
 
 def _model(api: Api, model: Model, annotations: Annotations) -> _Class:
-    wanted = {field.wire_name: field.py_name for field in model.fields}
-    labels = field_names(wanted, reserved=python_field_reserved(api.by_name))
+    labels = _labels(api, model)
     shadowed = BUILTINS & frozenset(labels.values())
     lines = [_field(api, field, labels[field.wire_name], shadowed, annotations) for field in model.fields]
     return _Class(
@@ -166,13 +176,22 @@ def _model(api: Api, model: Model, annotations: Annotations) -> _Class:
         base=Code("_Params" if model.in_params and not model.in_results and not model.extra else "_Model"),
         docstring=_docstring(model.description),
         lines=tuple(lines),
-        always=tuple(python_literal(labels[field.wire_name]) for field in model.fields if _always_sent(field)),
+        always=join(", ", (python_literal(labels[field.wire_name]) for field in model.fields if _always_sent(field))),
     )
+
+
+def _labels(api: Api, model: Model) -> dict[str, str]:
+    """By wire name: a field's name, which is no member of BaseModel and no name in the annotations beside it."""
+    wanted = {field.wire_name: field.py_name for field in model.fields}
+    return field_names(wanted, reserved=MODEL_FIELDS | api.by_name.keys())
 
 
 def _always_sent(field: Field) -> bool:
     """Tags, because the server needs them; lists and the like, because they can be filled in place."""
-    return field.default is not NO_DEFAULT and (is_constant(field.type) or isinstance(field.default, list | dict))
+    if field.default is NO_DEFAULT:
+        return False
+    inner = field.type.item if isinstance(field.type, Nullable) else field.type
+    return is_constant(inner) or (isinstance(field.default, list | dict) and not isinstance(inner, Tuple))
 
 
 def _field(api: Api, field: Field, label: str, shadowed: frozenset[str], annotations: Annotations) -> Code:
@@ -185,7 +204,8 @@ def _field(api: Api, field: Field, label: str, shadowed: frozenset[str], annotat
     if arguments and (len(arguments) > 1 or not _inline(default)):
         annotations.used.add("Field")
         return code("{}: {} = Field({})", name(label), written, join(", ", arguments))
-    return code("{}: {}", name(label), written) if default is None else code("{}: {} = {}", name(label), written, default)
+    bare = code("{}: {}", name(label), written)
+    return bare if default is None else code("{} = {}", bare, default)
 
 
 def _inline(default: Code | None) -> bool:
@@ -196,7 +216,8 @@ def _inline(default: Code | None) -> bool:
 def _field_arguments(field: Field, label: str, default: Code | None) -> list[Code]:
     arguments: list[Code] = []
     if default is not None:
-        arguments.append(code("default={}", default) if _inline(default) else code("default_factory=lambda: {}", default))
+        keyword = Code("default=" if _inline(default) else "default_factory=lambda: ")
+        arguments.append(code("{}{}", keyword, default))
     if field.wire_name != label:
         wire = python_literal(field.wire_name)
         arguments.append(code("validation_alias={}, serialization_alias={}", wire, wire))
@@ -266,7 +287,7 @@ def _example_params(api: Api, params: str | None) -> Code:
     model = api.by_name.get(params or "")
     if not isinstance(model, Model):
         return Code("{}") if model is None else code("{}(...)", name(model.name))
-    labels = field_names({f.wire_name: f.py_name for f in model.fields}, reserved=python_field_reserved(api.by_name))
+    labels = _labels(api, model)
     types = {field.wire_name: field.type for field in model.fields}
     shown = sample_fields(api, model.name)
     written = {wire: value(api, types[wire], found, Annotations()) for wire, found in shown.items()}

@@ -28,7 +28,9 @@ from django_cfg.apps.centrifugo.codegen.ir import (
     Type,
     Union,
 )
+from django_cfg.apps.centrifugo.codegen.json_values import is_array, is_object
 from django_cfg.apps.centrifugo.codegen.names import field_names
+from django_cfg.apps.centrifugo.codegen.reserved import ENUM_MEMBERS
 
 __all__ = ["BUILTINS", "Annotations", "is_constant", "member_names", "value"]
 
@@ -70,6 +72,8 @@ class Annotations:
                 return name(target)
             case Nullable(item):
                 return code("{} | None", self.write(item, shadowed))
+            case Literal((None,)):
+                return Code("None")
             case Literal(values):
                 return code("{}[{}]", self._name("Literal", shadowed), join(", ", map(python_literal, values)))
             case Union(items):
@@ -78,6 +82,8 @@ class Annotations:
                 return self._container(of, shadowed)
 
     def _container(self, of: List | Set | Tuple | Map, shadowed: frozenset[str]) -> Code:
+        base: str
+        arguments: tuple[Type, ...]
         match of:
             case List(item):
                 base, arguments = "list", (item,)
@@ -99,8 +105,7 @@ class Annotations:
 
 def member_names(found: Enum) -> dict[str, Code]:
     """By the server's name: an enum member's name here."""
-    reserved = frozenset(dir(int)) | {"mro", "name", "value"} | frozenset(dir(str))
-    made = field_names({label: label for label, _ in found.members}, reserved=reserved)
+    made = field_names({label: label for label, _ in found.members}, reserved=ENUM_MEMBERS)
     return {label: name(here) for label, here in made.items()}
 
 
@@ -167,13 +172,12 @@ def _named(api: Api, target: str, found: Any, annotations: Annotations) -> Code 
 def _collection(api: Api, of: List | Set | Tuple | Map, found: Any, annotations: Annotations) -> Code | None:
     if isinstance(of, Map):
         return _mapping(api, of, found, annotations)
-    if not isinstance(found, list):
+    if not is_array(found):
         return None
-    items: list[Any] = found
-    inner = of.items if isinstance(of, Tuple) else (of.item,) * len(items)
-    if len(inner) != len(items):
+    inner = of.items if isinstance(of, Tuple) else (of.item,) * len(found)
+    if len(inner) != len(found):
         return None
-    written = [value(api, item, entry, annotations) for item, entry in zip(inner, items, strict=True)]
+    written = [value(api, item, entry, annotations) for item, entry in zip(inner, found, strict=True)]
     known = [entry for entry in written if entry is not None]
     if len(known) < len(written):
         return None
@@ -182,7 +186,7 @@ def _collection(api: Api, of: List | Set | Tuple | Map, found: Any, annotations:
     joined = join(", ", known)
     match of:
         case Tuple():
-            return code("({},)", joined)
+            return code("({},)" if len(known) == 1 else "({})", joined)
         case Set(frozen=True):
             return code("frozenset({{{}}})", joined)
         case Set():
@@ -194,9 +198,8 @@ def _collection(api: Api, of: List | Set | Tuple | Map, found: Any, annotations:
 def _mapping(api: Api, of: Map, found: Any, annotations: Annotations) -> Code | None:
     if found == {}:
         return code("{}()", annotations.write(of))
-    if not isinstance(found, dict) or of.key != Scalar(Kind.STRING):
+    if not is_object(found) or of.key != Scalar(Kind.STRING):
         return None
-    entries: dict[str, Any] = found
-    written = [(python_literal(key), value(api, of.value, entry, annotations)) for key, entry in entries.items()]
+    written = [(python_literal(key), value(api, of.value, entry, annotations)) for key, entry in found.items()]
     known = [code("{}: {}", key, entry) for key, entry in written if entry is not None]
     return code("{{{}}}", join(", ", known)) if len(known) == len(written) else None

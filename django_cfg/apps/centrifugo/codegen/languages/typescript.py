@@ -35,6 +35,7 @@ from django_cfg.apps.centrifugo.codegen.ir import (
     Type,
     Union,
 )
+from django_cfg.apps.centrifugo.codegen.json_values import is_array, is_object
 from django_cfg.apps.centrifugo.codegen.languages.common import HEADER, readme, runtime, sample, sample_fields, summary
 from django_cfg.apps.centrifugo.codegen.names import MethodNames
 
@@ -59,12 +60,18 @@ _PACKAGE = {
 
 @dataclass(frozen=True, slots=True)
 class _Declaration:
-    """`lines` are the properties of an interface or the members of an enum, each whole; `type` is an alias's."""
+    """`lines` are the properties of an interface or the members of an enum, each whole."""
 
     name: Code
     comment: Code
-    lines: tuple[Code, ...] = ()
-    type: Code = Code("")
+    lines: tuple[Code, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Alias:
+    name: Code
+    comment: Code
+    type: Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,7 @@ def _types(api: Api) -> dict[str, Any]:
         "enums": [_enum(enum) for enum in found if isinstance(enum, Enum)],
         "models": [_model(model) for model in found if isinstance(model, Model)],
         "aliases": [
-            _Declaration(name(alias.name), _comment(alias.description, indent=0), type=type_expression(alias.type))
+            _Alias(name(alias.name), _comment(alias.description, indent=0), type_expression(alias.type))
             for alias in found
             if isinstance(alias, Alias)
         ],
@@ -199,7 +206,7 @@ def _readme(api: Api, names: Mapping[str, MethodNames]) -> str:
         for m in api.methods
     ]
     first = api.methods[0]
-    params = {} if first.params is None else _example_params(api, first.params)
+    params: Any = {} if first.params is None else _example_params(api, first.params)
     example = code("api.{}({})", name(names[first.name].typescript), _inline_value(params))
     return readme("typescript", methods, example, {})
 
@@ -210,11 +217,9 @@ def _example_params(api: Api, params: str) -> Any:
 
 def _inline_value(found: Any) -> Code:
     """A JSON value as one would write it in TypeScript, keys bare where they can be."""
-    if isinstance(found, dict):
-        entries: dict[str, Any] = found
-        pairs = [code("{}: {}", typescript_key(key), _inline_value(item)) for key, item in entries.items()]
+    if is_object(found):
+        pairs = [code("{}: {}", typescript_key(key), _inline_value(item)) for key, item in found.items()]
         return code("{{ {} }}", join(", ", pairs)) if pairs else Code("{}")
-    if isinstance(found, list):
-        items: list[Any] = found
-        return code("[{}]", join(", ", map(_inline_value, items)))
+    if is_array(found):
+        return code("[{}]", join(", ", map(_inline_value, found)))
     return typescript_literal(found)

@@ -13,7 +13,7 @@ from django_cfg.errors import ConfigurationError
 
 class Command(BaseCommand):
     help = "Print a connection token (JWT) for a user id, and nothing else."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user_id", metavar="USER_ID")

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--router-path", help="dotted path of a MessageRouter to use instead of the global one")
         parser.add_argument("--go-module", default=DEFAULT_GO_MODULE, help="module path in go.mod (%(default)s)")
         parser.add_argument("--strict-names", action="store_true", help="fail where a method would have to be renamed")
-        parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with a diff if files would change")
+        parser.add_argument("--check", action="store_true", help="write nothing; a diff and exit 1 if files differ")
         parser.add_argument("--verbose", action="store_true", help="list every file")
 
     def handle(self, *args: Any, **options: Any) -> None:

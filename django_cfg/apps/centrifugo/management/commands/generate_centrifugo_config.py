@@ -18,7 +18,7 @@ OWNER_ONLY = 0o600
 
 class Command(BaseCommand):
     help = "Write the JSON config of a Centrifugo v6 server that matches this project's settings."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import autoreload
@@ -82,7 +82,7 @@ def read_config(path: str | None) -> dict[str, Any]:
         raise ConfigurationError(f"cannot read the configuration {path}: {error}") from error
     if not isinstance(data, dict):
         raise ConfigurationError(f"the configuration {path} is not a JSON object")
-    return data
+    return cast(dict[str, Any], data)
 
 
 def choose_backend(external_worker: bool) -> ProxyBackend:

@@ -61,14 +61,17 @@ class RPCErrorCode(StrEnum):
 
 _C = RPCErrorCode
 _RETRYABLE = {_C.TIMEOUT, _C.RATE_LIMIT_EXCEEDED, _C.SERVICE_UNAVAILABLE, _C.CONNECTION_ERROR, _C.REDIS_ERROR}
-_APPLICATION = dict(enumerate(_C, start=1001))  # the numbers under which Centrifugo carries these codes
-_BUILT_IN = {
-    **dict.fromkeys((101, 103), _C.PERMISSION_DENIED),
-    **dict.fromkeys((104,), _C.METHOD_NOT_FOUND),
-    **dict.fromkeys((106, 111), _C.RATE_LIMIT_EXCEEDED),
-    **dict.fromkeys((107,), _C.VALIDATION_ERROR),
-    **dict.fromkeys((108,), _C.SERVICE_UNAVAILABLE),
-    **dict.fromkeys((109, 110), _C.UNAUTHORIZED),
+_NUMBERS = dict(enumerate(_C, start=1001))  # under which Centrifugo carries these codes
+_BUILT_IN_NUMBERS = {
+    101: _C.PERMISSION_DENIED,
+    103: _C.PERMISSION_DENIED,
+    104: _C.METHOD_NOT_FOUND,
+    106: _C.RATE_LIMIT_EXCEEDED,
+    107: _C.VALIDATION_ERROR,
+    108: _C.SERVICE_UNAVAILABLE,
+    109: _C.UNAUTHORIZED,
+    110: _C.UNAUTHORIZED,
+    111: _C.RATE_LIMIT_EXCEEDED,
 }
 
 
@@ -153,8 +156,8 @@ def _outcome_of_failure(call: _Call, error: Any) -> RPCError | None:
         return RPCError(_C.OUTCOME_UNKNOWN, "the connection was lost during the call") if lost else None
     number, text, temporary = error.code, error.message, error.temporary or error.code == 100
     # An overloaded server that refuses a repeat says nothing about the copy before it, which may be running.
-    if not temporary or (number in _APPLICATION and call.sends == 1) or (call.transport == "rpc" and number != 100):
-        code = _APPLICATION.get(number) or _BUILT_IN.get(number, _C.INTERNAL_ERROR)
+    if not temporary or (number in _NUMBERS and call.sends == 1) or (call.transport == "rpc" and number != 100):
+        code = _NUMBERS.get(number) or _BUILT_IN_NUMBERS.get(number, _C.INTERNAL_ERROR)
         return RPCError(code, text, retryable=temporary)
     if call.transport == "rpc" or (call.sends > MAX_RESENDS and not call.accepted):
         return RPCError(_C.OUTCOME_UNKNOWN, f"sent {call.sends} times and not acknowledged: {text}")
@@ -191,6 +194,9 @@ class _HandlerQueue:
             try:
                 if handler in registered and inspect.isawaitable(outcome := handler(data)):
                     await outcome
+            except asyncio.CancelledError:  # ours, or of something that the handler waited for
+                if cast("asyncio.Task[None]", self._task).cancelling():
+                    raise
             except Exception as error:  # noqa: BLE001 - reported; the handlers behind it still run
                 self._report(error)
 
@@ -349,10 +355,12 @@ class CentrifugoRPCClient:
         finally:
             self._opening.discard(waiting)
 
-    def _opened(self, channel: str | None, outcome: RPCError | None) -> None:
-        for name, future in self._opening:
-            if channel in {name, None}:
-                _settle(future, outcome)
+    def _opened(self, channel: str | None, outcome: RPCError | None) -> bool:
+        """Tells those who wait for the channel (None: for any), and whether there were any."""
+        waiting = [future for name, future in self._opening if channel in {name, None}]
+        for future in waiting:
+            _settle(future, outcome)
+        return bool(waiting)
 
     def _transmit(self, call: _Call) -> None:
         """The first send and every repeat. Without a connection it does nothing: `_resume` comes here again."""
@@ -412,19 +420,17 @@ class CentrifugoRPCClient:
 
     def _closed(self, channel: str, context: Any) -> None:
         error = RPCError(_C.UNAUTHORIZED, f"{channel}: {context.reason}")
-        self._opened(channel, error)
+        if not self._opened(channel, error) and context.code != _UNSUBSCRIBE_CALLED:
+            self._report(error)
         if channel == self._reply_channel:  # no reply can arrive any more
             self._spawn(self._client.disconnect())
         else:
             self._client.remove_subscription(self._client.get_subscription(channel))
-        if context.code != _UNSUBSCRIBE_CALLED:
-            self._report(error)
 
     def _failed(self, context: Any) -> None:
-        self._report(context.error)
-        if context.code == _DIAL_FAILED:
-            error = RPCError(_C.CONNECTION_ERROR, f"cannot connect to {self.url}: {context.error}")
-            self._opened(self._reply_channel, error)
+        error = RPCError(_C.CONNECTION_ERROR, f"cannot connect to {self.url}: {context.error}")
+        if context.code != _DIAL_FAILED or not self._opened(self._reply_channel, error):
+            self._report(context.error)
 
     def _enter(self, state: State) -> None:
         changed, self.state = state != self.state, state

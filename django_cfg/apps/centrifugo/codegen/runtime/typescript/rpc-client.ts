@@ -1,3 +1,4 @@
+/// <reference lib="es2022.error" />
 /// <reference lib="esnext.disposable" />
 /**
  * The base client under the generated one: calls over Centrifugo, matched to their replies by correlation id or by its native RPC.
@@ -16,7 +17,7 @@ export const DEFAULT_MAX_REQUEST_BYTES = 262_144 - 1_024;
 export const DEFAULT_RESEND_AFTER_MS = 5_000;
 export const DEFAULT_ATTEMPT_TIMEOUT_MS = 10_000;
 export const MAX_RESENDS = 3;
-const MAX_TIMER_MS = 2 ** 31 - 1; // a longer delay fires at once
+const MAX_TIMER_MS = 2_147_483_647; // a longer delay fires at once
 
 /** Why a call failed; codes that a method declares itself are plain text beside these. The order is part of the wire. */
 export const RPCErrorCode = {
@@ -63,16 +64,14 @@ export class RPCError extends Error {
   /** Whether the same call may simply be made again. */
   readonly retryable: boolean;
   readonly retry_after: number | null;
-  readonly cause: unknown; // declared here, because the library of ES2020 does not know it
 
   constructor(code: RPCErrorCode | (string & {}), message = '', options: RPCErrorOptions = {}) {
-    super(message || code.replace(/_/g, ' '));
+    super(message || code.replace(/_/g, ' '), 'cause' in options ? { cause: options.cause } : undefined);
     this.name = 'RPCError';
     this.code = code;
     this.details = options.details ?? null;
     this.retryable = options.retryable ?? RETRYABLE.has(code);
     this.retry_after = options.retry_after ?? null;
-    this.cause = options.cause;
   }
 }
 
@@ -251,7 +250,7 @@ export class CentrifugoRPCClient {
     subscription.on('publication', this.#contained(({ data }) => this.#run(handler as (data: unknown) => unknown, data)));
     subscription.on('subscribed', this.#contained(() => opening.opened()));
     subscription.on('unsubscribed', this.#contained(({ reason }) => refused(reason)));
-    subscription.on('error', this.#contained(({ type, error }) => this.#failed(`${channel}: ${type}`, error.message)));
+    subscription.on('error', this.#contained(({ type, error }) => this.#failed(`${channel}: ${type}`, error)));
     subscription.subscribe();
     await opening.done;
     return { channel, unsubscribe: remove };
@@ -260,7 +259,7 @@ export class CentrifugoRPCClient {
   #listen(): void {
     this.#centrifuge.on('connecting', this.#contained(() => this.#enter('connecting')));
     this.#centrifuge.on('disconnected', this.#contained(({ code, reason }) => this.#disconnected(code, reason)));
-    this.#centrifuge.on('error', this.#contained(({ type, error }) => this.#failed(type, error.message)));
+    this.#centrifuge.on('error', this.#contained(({ type, error }) => this.#failed(type, error)));
     this.#replies.on('publication', this.#contained((publication) => this.#received(publication)));
     this.#replies.on('subscribing', this.#contained(() => {
       if (this.#centrifuge.state !== 'disconnected') this.#enter('connecting'); // a disconnect puts subscriptions into this state too
@@ -268,7 +267,7 @@ export class CentrifugoRPCClient {
     // The SDK delivers recovered replies right after this event, in the same task: what they answer need not be sent again.
     this.#replies.on('subscribed', this.#contained(() => queueMicrotask(this.#contained(() => this.#resume()))));
     this.#replies.on('unsubscribed', this.#contained(({ reason }) => this.#repliesRefused(reason)));
-    this.#replies.on('error', this.#contained(({ type, error }) => this.#failed(`${this.#replyChannel}: ${type}`, error.message)));
+    this.#replies.on('error', this.#contained(({ type, error }) => this.#failed(`${this.#replyChannel}: ${type}`, error)));
   }
 
   /** Throws what refuses a call before anything of it is built. */
@@ -353,7 +352,8 @@ export class CentrifugoRPCClient {
     for (const call of this.#pending.values()) call.settle(errorOfEnd(call, error.message));
   }
 
-  #failed(type: string, message: string): void {
+  #failed(type: string, { code, message }: { code: number; message: string }): void {
+    if (code === TOKEN_EXPIRED) return; // the SDK asks for a new one
     const dialled = this.#dialling && type === 'transport';
     const error = new RPCError('connection_error', `${dialled ? 'cannot connect' : type}: ${message}`);
     if (dialled) this.#connecting?.failed(error);
@@ -436,7 +436,8 @@ class Call {
   }
 
   get sendable(): boolean {
-    return !this.#settled && this.sends <= (this.transport === 'rpc' ? 0 : MAX_RESENDS);
+    const inTime = performance.now() < this.#deadline;
+    return inTime && !this.#settled && this.sends <= (this.transport === 'rpc' ? 0 : MAX_RESENDS);
   }
 
   /** What the server is told: at least 1. */
@@ -470,6 +471,7 @@ interface Refusal {
 }
 
 const CALLED = 0; // the code of a disconnect that the client's owner asked for
+const TOKEN_EXPIRED = 109;
 const REFUSED: ReadonlySet<number> = new Set([1, 101, 103, 109, 110, 3500, 3507]); // the SDK's own code, error replies, close codes
 
 function isReply({ code = 0 }: Refusal): boolean {

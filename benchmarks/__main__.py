@@ -1,0 +1,22 @@
+"""`python -m benchmarks [NAME]`: every figure as a ratio to a floor measured in the same run, rounds interleaved, the machine's load noted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from benchmarks import centrifugo_calls
+
+BENCHMARKS = {"centrifugo_calls": centrifugo_calls.main}
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(BENCHMARKS)
+    for name in names:
+        print(f"## {name}\n\nload before: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores\n")
+        asyncio.run(BENCHMARKS[name]())
+        print(f"\nload after: {os.getloadavg()[0]:.2f}\n")
+
+
+main()

@@ -1,0 +1,32 @@
+import re
+
+from django.contrib.auth.models import User
+from django.test import Client
+
+
+def test_the_page_is_for_people_who_are_logged_in(client: Client) -> None:
+    assert client.get("/").headers["Location"] == "/login/?next=/"
+
+
+def test_the_page_names_its_user_and_the_token_view(client: Client, ann: User) -> None:
+    client.force_login(ann)
+    page = client.get("/").content.decode()
+    assert ">ann<" in page
+    assert 'data-token-url="/centrifugo/token"' in page
+
+
+def test_a_session_is_worth_a_token(client: Client, ann: User) -> None:
+    assert client.post("/centrifugo/token").status_code == 401
+    client.force_login(ann)
+    assert client.post("/centrifugo/token").json()["user_id"] == str(ann.pk)
+
+
+def test_no_other_host_and_nothing_inline(client: Client, ann: User) -> None:
+    pages = [client.get("/login/")]
+    client.force_login(ann)
+    pages.append(client.get("/"))
+    for response in pages:
+        text = response.content.decode()
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        assert "unsafe" not in response.headers["Content-Security-Policy"]
+        assert not re.search(r"""<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|(?:src|href)="(?:https?:)?//""", text)

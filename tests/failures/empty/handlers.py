@@ -1,0 +1,5 @@
+"""A router without methods."""
+
+from django_cfg.rpc.router import MessageRouter
+
+router = MessageRouter()

@@ -1,0 +1,34 @@
+"""Every fenced block of the users' documents 1 to 3 runs in `tests/documents/`, or is listed there as an illustration.
+
+`documents/corrections.py` holds the few places where a block cannot run as written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.documents import test_architecture, test_backend_guide, test_client_generation, test_types_and_names
+from tests.documents.accounting import BLOCKS, RUN
+from tests.documents.corrections import CORRECTIONS, ILLUSTRATIONS
+
+_TESTS = {
+    name
+    for module in (test_architecture, test_backend_guide, test_client_generation, test_types_and_names)
+    for name in vars(module)
+}
+
+
+def test_every_block_is_run_or_an_illustration() -> None:
+    run = {name for names in RUN.values() for name in names}
+    assert set(RUN) <= _TESTS
+    assert run | set(ILLUSTRATIONS) == set(BLOCKS)
+    assert not run & set(ILLUSTRATIONS)
+    assert {correction.block for correction in CORRECTIONS} <= set(BLOCKS) - set(ILLUSTRATIONS)
+    assert all(BLOCKS[name].language == "" for name in ILLUSTRATIONS), "code is no illustration"
+
+
+def test_links_lead_to_pages_of_the_documentation() -> None:
+    """The pages that the documents link to, by the names that they use."""
+    wanted = {"setup.md", "client-generation.md", "frontend-guide.md", "api-reference.md"}
+    pages = {path.name for path in (Path(__file__).parents[1] / "docs").rglob("*.md")}
+    assert wanted <= pages

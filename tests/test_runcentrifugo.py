@@ -1,0 +1,175 @@
+"""The command itself: the project behind it, a busy port, static files, reloading."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WAIT_SECONDS = 30
+
+MANAGE = """import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+SETTINGS = """SECRET_KEY = "a-secret-key-of-a-project-that-lives-for-one-test-only"
+DEBUG = True
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "site_urls"
+STATIC_URL = "static/"
+INSTALLED_APPS = ["django.contrib.staticfiles", "django_cfg.apps.centrifugo", "shop"]
+"""
+URLS = """from django.http import HttpResponse
+from django.urls import path
+urlpatterns = [path("hello/", lambda request: HttpResponse("first"))]
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "manage.py").write_text(MANAGE)
+    (tmp_path / "site_settings.py").write_text(SETTINGS)
+    (tmp_path / "site_urls.py").write_text(URLS)
+    (tmp_path / "shop/static").mkdir(parents=True)
+    (tmp_path / "shop/__init__.py").touch()
+    (tmp_path / "shop/static/shop.css").write_text("body {}")
+    return tmp_path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def command(site: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "runcentrifugo", *arguments],
+        cwd=site, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+@contextmanager
+def running(site: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    port = free_port()
+    process = command(site, str(port), *arguments)
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - a URL of this test's own server
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+    except OSError:
+        return 0, ""
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_the_project_its_static_files_and_the_api_are_served(site: Path) -> None:
+    with running(site, "--noreload") as (process, url):
+        until(lambda: get(url + "/hello/") == (200, "first"))
+        assert get(url + "/static/shop.css") == (200, "body {}")
+        assert get(url + "/api/publish")[0] == 405
+        process.terminate()
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert f"Serving on {url}/" in output
+    assert "Not implemented" not in output
+    assert process.returncode == 0
+
+
+def test_an_asgi_application_of_the_projects_own(site: Path) -> None:
+    (site / "site_asgi.py").write_text(
+        "async def application(scope, receive, send):\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+        "    await send({'type': 'http.response.body', 'body': b'my own'})\n"
+    )
+    with (site / "site_settings.py").open("a") as settings:
+        settings.write("ASGI_APPLICATION = 'site_asgi.application'\n")
+    with running(site, "--noreload") as (_, url):
+        until(lambda: get(url + "/hello/") == (200, "my own"))
+
+
+def test_a_changed_file_restarts_the_server(site: Path) -> None:
+    with running(site) as (_, url):
+        until(lambda: get(url + "/hello/") == (200, "first"))
+        (site / "site_urls.py").write_text(URLS.replace("first", "second"))
+        until(lambda: reloaded(site / "site_urls.py", url))
+
+
+def reloaded(changed: Path, url: str) -> bool:
+    """Touches the file, since a change before the reloader's first look at it goes unnoticed."""
+    os.utime(changed, (time.time(), time.time()))
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        if get(url + "/hello/") == (200, "second"):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_busy_port_is_explained(site: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        process = command(site, str(port), "--noreload")
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 1
+    assert f"port {port} is in use" in output
+    assert f"process {os.getpid()}" in output
+    assert f"runcentrifugo 127.0.0.1:{port + 1}" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "neither a port nor address:port"),
+        (["--config", "missing.json"], "cannot read the configuration missing.json"),
+        (["--config", "bad.json"], "$.client.concurrency"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(site: Path, arguments: list[str], message: str) -> None:
+    (site / "bad.json").write_text('{"client": {"concurrency": "many"}}')
+    process = command(site, *arguments, "--noreload")
+    output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 1
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_keys_that_are_not_implemented_are_named(site: Path) -> None:
+    (site / "config.json").write_text(
+        '{"http_api": {"key": "k"}, "admin": {"enabled": true}, "engine": {"type": "redis"}}'
+    )
+    with running(site, "--noreload", "--config", "config.json", "--external-worker") as (process, url):
+        until(lambda: get(url + "/hello/")[0] == 200)
+        process.terminate()
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert "Not implemented by the embedded server: admin.enabled, engine.type\n" in output
