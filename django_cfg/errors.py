@@ -12,14 +12,23 @@ DjangoCfgError
     ├── UnauthorizedError         nobody is logged in
     ├── PermissionDeniedError     somebody is, and may not
     ├── ServiceUnavailableError   overloaded, draining, or nobody serves
+    │   ├── RPCOverloadedError    too many requests wait already
+    │   └── NoResponders          no server is alive
     ├── CallTimeoutError          the deadline has passed
-    └── OutcomeUnknownError       it may have run, or may not
+    │   └── RPCTimeoutError       no answer over Redis in time
+    ├── OutcomeUnknownError       it may have run, or may not
+    ├── RPCRemoteError            the server over Redis answered with an error
+    ├── RPCConnectionError        Redis cannot be reached
+    └── RPCConfigurationError     Redis settings that cannot work (a ConfigurationError as well)
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from django_cfg.models.websocket.errors import RPCError as WireError
 
 __all__ = [
     "CallTimeoutError",
@@ -29,11 +38,17 @@ __all__ = [
     "InvalidParamsError",
     "MalformedMessageError",
     "MethodNotFoundError",
+    "NoResponders",
     "OutcomeUnknownError",
     "PermissionDeniedError",
     "PublishError",
+    "RPCConfigurationError",
+    "RPCConnectionError",
     "RPCError",
     "RPCErrorCode",
+    "RPCOverloadedError",
+    "RPCRemoteError",
+    "RPCTimeoutError",
     "RegistrationError",
     "ServiceUnavailableError",
     "UnauthorizedError",
@@ -134,6 +149,16 @@ class RPCError(DjangoCfgError):
         self.retry_after = retry_after
         super().__init__(self.message)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survives pickling (task queues, process pools) whatever a subclass's constructor demands."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[RPCError], args: tuple[Any, ...], state: dict[str, Any]) -> RPCError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class MethodNotFoundError(RPCError):
     """Nobody registered a method of that name."""
@@ -181,3 +206,59 @@ class OutcomeUnknownError(RPCError):
     """The call may have run; only the application can find out."""
 
     code = RPCErrorCode.OUTCOME_UNKNOWN
+
+
+class RPCOverloadedError(ServiceUnavailableError):
+    """Too many requests wait in the stream; nothing was sent. `retry_after` is in seconds."""
+
+    def __init__(self, message: str = "", *, retry_after: float, details: dict[str, Any] | None = None) -> None:
+        text = message or f"the request stream is full; try again in {retry_after:g} s"
+        super().__init__(text, details=details, retry_after=retry_after)
+
+
+class NoResponders(ServiceUnavailableError):
+    """No server is alive to answer; nothing has run. Said at once, before any deadline."""
+
+    def __init__(self, message: str = "", *, method: str = "", details: dict[str, Any] | None = None) -> None:
+        self.method = method
+        super().__init__(message or f"no server is alive to answer {method or 'calls'}", details=details)
+
+
+class RPCTimeoutError(CallTimeoutError):
+    """No answer within `timeout_seconds`; the message says what is known, and the method may still run."""
+
+    def __init__(
+        self, message: str = "", *, method: str, timeout_seconds: float, details: dict[str, Any] | None = None
+    ) -> None:
+        self.method = method
+        self.timeout_seconds = timeout_seconds
+        super().__init__(message or f"no answer to {method} within {timeout_seconds:g} s", details=details)
+
+
+class RPCRemoteError(RPCError):
+    """The server answered with an error; `error` is that error as it stood on the wire."""
+
+    def __init__(self, error: WireError) -> None:
+        self.error = error
+        super().__init__(
+            error.message,
+            code=error.code,
+            details=error.details,
+            retryable=error.retryable,
+            retry_after=error.retry_after,
+        )
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the server says that the same call may be made again."""
+        return self.retryable
+
+
+class RPCConnectionError(RPCError):
+    """Redis cannot be reached, or failed; the message says whether the request may have been sent."""
+
+    code = RPCErrorCode.CONNECTION_ERROR
+
+
+class RPCConfigurationError(RPCError, ConfigurationError):
+    """Settings of the Redis part that cannot work; the message names the setting and the fix."""

@@ -1,6 +1,6 @@
-"""The golden directories: input `handlers.py` beside what is generated from it. `python -m tests.golden_update` rewrites them.
+"""The golden directories: input `handlers.py` beside what is generated from it.
 
-The base clients are left out, because they are copied as they are.
+`python -m tests.golden_update` rewrites them. The base clients are left out, because they are copied as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _COPIED = {"rpc_client.py", "rpc-client.ts", "rpc_client.go"}
 def load(handlers: Path) -> MessageRouter:
     """The router of a case's module, which is called `golden_<case>`."""
     spec = importlib.util.spec_from_file_location(f"golden_{handlers.parent.name}", handlers)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     router = module.router

@@ -1,4 +1,4 @@
-"""What is generated is what was reviewed: `make golden` rewrites the directories; and what cannot be generated says why."""
+"""What is generated is what was reviewed (`make golden` rewrites it), and what cannot be generated says why."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def command(site: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def running(site: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(site: Path, *arguments: str) -> Generator[tuple[subprocess.Popen[str], str]]:
     port = free_port()
     process = command(site, str(port), *arguments)
     try:
@@ -151,6 +151,7 @@ def test_a_busy_port_is_explained(site: Path) -> None:
     ("arguments", "message"),
     [
         (["nowhere"], "neither a port nor address:port"),
+        (["70000"], "neither a port nor address:port"),
         (["--config", "missing.json"], "cannot read the configuration missing.json"),
         (["--config", "bad.json"], "$.client.concurrency"),
     ],

@@ -67,7 +67,7 @@ class ProxyResult(msgspec.Struct, omit_defaults=True, frozen=True):
     data: msgspec.Raw = _NOTHING
     b64data: str = ""
     skip_history: bool = False
-    tags: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    tags: dict[str, str] = {}
     idempotency_key: str = ""
 
 

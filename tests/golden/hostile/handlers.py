@@ -1,6 +1,7 @@
 """Text that tries to leave the place where it is emitted, in every such place."""
 
 import enum
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, Field, create_model
@@ -54,4 +55,5 @@ async def handler(conn, params: Params) -> Result:
 
 for index, payload in enumerate(PAYLOADS):
     handler.__doc__ = payload
-    router.register_handler(f"hostile.method{index}", handler)
+    info = router.register_handler(f"hostile.method{index}", handler)
+    router.add(replace(info, name=payload))

@@ -23,7 +23,7 @@ async function bundle(contents: string): Promise<string> {
 
 void plain('the import alone does nothing', async () => {
   const text = await bundle(`import '${RUNTIME}';`);
-  assert.deepEqual(text.split('\n').filter((line) => line && !line.startsWith('//')), ['import "centrifuge";']);
+  assert.match(text, /^(\/\/.*\n)*import \{ Centrifuge \} from "centrifuge";\n$/);
 });
 
 void plain('what is not used is not bundled', async () => {
@@ -43,6 +43,8 @@ test('a process ends by itself after disconnect, with no timer left of calls tha
   const child = spawn(process.execPath, [program, server.url], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const [status] = (await once(child, 'exit')) as [number];
+  const overdue = setTimeout(() => child.kill(), 15_000);
+  const [status] = (await once(child, 'close')) as [number | null];
+  clearTimeout(overdue);
   assert.deepEqual([status, output], [0, 'timeout,cancelled,internal_error,outcome_unknown\n']);
 });

@@ -48,7 +48,7 @@ test('no params are an empty object', async ({ server, connected }) => {
   server.answers.publish = (command) => pushResult(command, requestOf(command).params);
   const rpc = await connected();
   assert.deepEqual(await rpc.call('m', undefined), {});
-  assert.equal(await rpc.call('m', null), null);
+  assert.deepEqual(await rpc.call('m', null), {});
 });
 
 test('the acknowledgement, then the reply', async ({ server, connected }) => {

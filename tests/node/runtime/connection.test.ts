@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import {
   CentrifugoRPCClient,
   DEFAULT_TIMEOUT_MS,
@@ -117,7 +119,21 @@ test('connect: a server that never answers', async ({ server, client }) => {
   assert.equal(rpc.state, 'disconnected');
 });
 
-test('connect: an attempt that hangs is followed by another one', async ({ server, client }) => {
+test('connect: a socket that never opens', async ({ reported }) => {
+  const mute = createServer().listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const { port } = mute.address() as AddressInfo;
+  const options = { websocket: WebSocket, attemptTimeoutMs: 50, onError: (error: unknown) => reported.push(error) };
+  const rpc = new CentrifugoRPCClient(`ws://127.0.0.1:${port}/`, 't', '42', options);
+  try {
+    const error = await failsWith('connection_error', rpc.connect());
+    assert.match(error.message, /cannot connect/);
+  } finally {
+    mute.close();
+  }
+});
+
+test('connect: an attempt that hangs is followed by another one', async ({ server, client, reported }) => {
   const accept = server.answers.connect;
   server.answers.connect = silent;
   const connecting = client({ attemptTimeoutMs: 100 }).connect();
@@ -125,6 +141,7 @@ test('connect: an attempt that hangs is followed by another one', async ({ serve
   server.answers.connect = accept;
   await connecting;
   assert.ok(server.of('connect').length > 1);
+  assert.match(String(reported.pop()), /connection closed/);
 });
 
 test('disconnect during connect', async ({ server, client }) => {

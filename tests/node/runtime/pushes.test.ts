@@ -145,6 +145,13 @@ test('subscribe: refused, and possible again later', async ({ server, connected 
   assert.equal(rpc.state, 'connected');
 });
 
+test('subscribe: an expired token that cannot be replaced', async ({ server, connected, reported }) => {
+  const rpc = await connected();
+  server.answers.subscribe = (command) => refuse(command, 109, false, 'token expired');
+  await failsWith('unauthorized', rpc.subscribe('news', () => undefined, { token: 'old' }));
+  for (const error of reported.splice(0)) assert.match(String(error), /getToken/);
+});
+
 test('subscribe: no channel twice, and not the reply channel', async ({ connected }) => {
   const rpc = await connected();
   await rpc.subscribe('news', () => undefined);

@@ -185,6 +185,20 @@ test('a repeat that is refused for good fails the call', async ({ server, connec
   assert.equal(server.of('publish').length, 2);
 });
 
+test('a repeat after a reconnect replaces the one that silence had in store', async ({ server, connected }) => {
+  const rpc = await connected({ resendAfterMs: 300 });
+  const call = rpc.call('m', {});
+  const first = await server.nth('publish', 1);
+  server.answers.publish = silent;
+  await rpc.call('m', {}, { transport: 'rpc' }); // by now the first copy is accepted
+  first.connection.drop();
+  await server.nth('publish', 2);
+  await failsWith('timeout', rpc.call('other', {}, { timeoutMs: 600 }));
+  assert.equal(server.requests().filter(({ method }) => method === 'm').length, 2);
+  pushResult(await server.nth('publish', 2), 1);
+  await call;
+});
+
 test('reconnects and silence share the three repeats', async ({ server, connected }) => {
   const rpc = await connected({ resendAfterMs: 10 });
   server.answers.publish = (command) => {

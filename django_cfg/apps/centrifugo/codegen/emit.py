@@ -38,7 +38,7 @@ def render(template: LiteralString, values: Mapping[str, Any]) -> str:
 
 def _require_code(value: Any) -> Any:
     if not isinstance(value, Code):
-        raise TypeError(f"{value!r} would be emitted without having been escaped")
+        raise TypeError(f"{str(value)!r} would be emitted without having been escaped")
     return value
 
 

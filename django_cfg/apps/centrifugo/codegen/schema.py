@@ -61,7 +61,7 @@ def _check_complete(method: RPCMethodInfo, model: type[BaseModel]) -> None:
     except (PydanticUndefinedAnnotation, PydanticUserError, NameError) as error:
         reason = str(error).partition("\n")[0]
         raise GenerationError(
-            f"{method.source or method.name}: {model.__name__} of {method.name} names a type that is not there: {reason}"
+            f"{method.source or method.name}: {model.__name__} of {method.name} names a missing type: {reason}"
         ) from error
 
 

@@ -39,7 +39,17 @@ from .api_wire import (
 from .channels import ChannelRules
 from .codes import ErrorReply
 from .node import VERSION, Node
-from .protocol import Nothing, Opaque, Push, SubscribeRequest, TTLResult, decode_base64_json, encode_push
+from .protocol import (
+    Nothing,
+    Opaque,
+    Push,
+    SubscribeRequest,
+    TTLResult,
+    decode_base64_json,
+    decode_json,
+    encode_push,
+    is_utf8,
+)
 from .session import Session
 from .subscribing import subscribe_by_server
 from .subscription import capped, subscribe_options
@@ -52,11 +62,9 @@ _HTTP_STATUS = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113:
 
 def execute(node: Node, method: str, body: bytes, now: float, *, error_status: bool = False) -> tuple[int, bytes]:
     """Status and body; `method` is one of METHODS. With `error_status` an error sets the status instead of 200."""
-    kind, handler = METHODS[method]
-    try:
-        body.decode()
-        request = msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    decoder, handler = METHODS[method]
+    request = decode_json(body, decoder) if is_utf8(body) else None
+    if request is None:
         return 400, b"Bad Request"
     if isinstance(request, Batch):
         return 200, msgspec.json.encode({"replies": [_batched(node, command, now) for command in request.commands]})
@@ -237,21 +245,22 @@ def _no_batch(node: Node, request: Batch, now: float) -> ErrorReply:
     return codes.BAD_REQUEST
 
 
-METHODS: dict[str, tuple[type[msgspec.Struct], _Handler]] = {
-    "publish": (Publish, publish),
-    "broadcast": (Broadcast, _broadcast),
-    "subscribe": (Subscribe, _subscribe),
-    "unsubscribe": (Unsubscribe, _unsubscribe),
-    "disconnect": (DisconnectUser, _disconnect),
-    "refresh": (Refresh, _refresh),
-    "presence": (OfChannel, _presence),
-    "presence_stats": (OfChannel, _presence_stats),
-    "history": (History, _history),
-    "history_remove": (OfChannel, _history_remove),
-    "channels": (Channels, _channels),
-    "info": (Nothing, _info),
-    "rpc": (CallMethod, _call_method),
-    "batch": (Batch, _no_batch),
+_Decoder = msgspec.json.Decoder
+METHODS: dict[str, tuple[msgspec.json.Decoder[Request], _Handler]] = {
+    "publish": (_Decoder(Publish), publish),
+    "broadcast": (_Decoder(Broadcast), _broadcast),
+    "subscribe": (_Decoder(Subscribe), _subscribe),
+    "unsubscribe": (_Decoder(Unsubscribe), _unsubscribe),
+    "disconnect": (_Decoder(DisconnectUser), _disconnect),
+    "refresh": (_Decoder(Refresh), _refresh),
+    "presence": (_Decoder(OfChannel), _presence),
+    "presence_stats": (_Decoder(OfChannel), _presence_stats),
+    "history": (_Decoder(History), _history),
+    "history_remove": (_Decoder(OfChannel), _history_remove),
+    "channels": (_Decoder(Channels), _channels),
+    "info": (_Decoder(Nothing), _info),
+    "rpc": (_Decoder(CallMethod), _call_method),
+    "batch": (_Decoder(Batch), _no_batch),
 }
 
 

@@ -100,29 +100,29 @@ class Connection:
         self.session.answer(call, answer, time.time())
 
     async def _write(self) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            ended = self.session.ended
-            messages = self.session.outbox.take()
-            try:
-                if messages and not await self._sent(b"\n".join(messages)):
-                    ended = self.session.ended
-                if ended is not None:
-                    await self._send(close_message(ended))
-                    return
-            except OSError:  # the client has gone; the reader hears of it, too
-                return
-            self._arm()
+        try:
+            while self.session.ended is None:
+                await self._changed.wait()
+                self._changed.clear()
+                await self._flush()
+                self._arm()
+            await self._flush()
+            await self._send(close_message(self.session.ended))
+        except OSError:  # the client has gone; the reader hears of it, too
+            return
 
-    async def _sent(self, frame: bytes) -> bool:
+    async def _flush(self) -> None:
+        messages = self.session.outbox.take()
+        if not messages:
+            return
         try:
             async with asyncio.timeout(self._config.websocket.write_timeout or None):
-                await self._send({"type": "websocket.send", "text": frame.decode()})
+                await self._send({"type": "websocket.send", "text": b"\n".join(messages).decode()})
         except TimeoutError:
             self.session.close(codes.WRITE_ERROR)
-            return False
-        return True
+        except UnicodeDecodeError:
+            logger.exception("a message is no text")
+            self.session.close(codes.SERVER_ERROR)
 
     def _arm(self) -> None:
         deadline = self.session.deadline

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -245,16 +246,34 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 PING = b"{}"
 
+_T = TypeVar("_T")
+
+_LONE_SURROGATE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+
 _encoder = msgspec.json.Encoder()
+_raw = msgspec.json.Decoder(Raw)
 _commands = msgspec.json.Decoder(Command)
 
 
 def decode_command(line: bytes) -> Command | None:
     """None for what is no command: not JSON, not UTF-8, wrong types, nested too deep."""
-    try:
-        return _commands.decode(line)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
+    return decode_json(line, _commands) if is_utf8(line) else None
+
+
+def decode_json(data: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
+    """None for what the decoder refuses; half characters, which JavaScript may send, become U+FFFD."""
+    for attempt in (data, _LONE_SURROGATE.sub(_whole_character, data) if b"\\u" in data else b""):
+        try:
+            return decoder.decode(attempt)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            continue
+    return None
+
+
+def _whole_character(match: re.Match[bytes]) -> bytes:
+    return b"\\ufffd" if match["lone"] else match[0]
 
 
 def split_frame(frame: bytes) -> list[bytes]:
@@ -277,14 +296,24 @@ def encode_reply(command_id: int, kind: str, result: Result | ErrorReply) -> byt
     return _encoder.encode(reply)
 
 
+def is_utf8(data: bytes) -> bool:
+    """Opaque payloads are not looked at, but what is no UTF-8 could not be sent on as text."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeError:
+        return False
+    return True
+
+
 def decode_base64_json(text: str) -> Raw | None:
     """None when it is not base64, or the bytes in it are not JSON."""
     try:
         decoded = b64decode(text, validate=True)
-        decoded.decode()
-        return msgspec.json.decode(decoded, type=Raw)
-    except (ValueError, msgspec.MsgspecError, RecursionError):
+    except ValueError:
         return None
+    return decode_json(decoded, _raw) if is_utf8(decoded) else None
 
 
 def one_line(data: bytes) -> bytes:

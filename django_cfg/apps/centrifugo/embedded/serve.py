@@ -38,10 +38,10 @@ def bind(address: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
+        listener.listen(2048)
     except OSError as error:
         listener.close()
         raise ConfigurationError(_bind_problem(error, address, port)) from error
-    listener.listen(2048)
     listener.setblocking(False)
     return listener
 

@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from .codes import INVALID_TOKEN, TOKEN_EXPIRED, Disconnect, ErrorReply
 from .config import SubscriptionToken, Token
-from .protocol import Opaque
+from .protocol import Opaque, is_utf8
 
 _DIGESTS: dict[str, Callable[..., Any]] = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 
@@ -119,10 +119,11 @@ def _verify(token: str, kind: type[_T], config: Token, now: float) -> _T | None:
         signed, given = head + b"." + payload, _unpad(signature)
         if digest is None or not any(_matches(key, signed, digest, given) for key in _keys(config, now)):
             return None
-        claims = msgspec.json.decode(_unpad(payload), type=kind)
+        text = _unpad(payload)
+        claims = msgspec.json.decode(text, type=kind) if is_utf8(text) else None
     except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError):
         return None
-    return claims if _is_meant_for(claims, config) else None
+    return claims if claims is not None and _is_meant_for(claims, config) else None
 
 
 def _keys(config: Token, now: float) -> list[str]:

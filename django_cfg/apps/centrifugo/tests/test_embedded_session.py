@@ -287,6 +287,28 @@ def test_what_is_no_command_ends_the_connection(line: bytes) -> None:
     assert (client.take(), client.session.ended) == ([], codes.PROTOCOL_ERROR)
 
 
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        (rb'"\ud83d"', "\ufffd"),
+        (rb'"\udE00x"', "\ufffdx"),
+        (rb'"\ud83d\uDE00"', "\U0001f600"),
+        (rb'"\\ud83d \ud83d"', "\\ud83d \ufffd"),
+    ],
+)
+def test_half_characters_do_not_end_the_connection(sent: bytes, stored: str) -> None:
+    world = World()
+    client = world.subscribed("open:a")
+    client.session.execute(b'{"id": 3, "publish": {"channel": "open:a", "data": ' + sent + b"}}", START)
+    assert client.take()[0]["push"]["pub"]["data"] == stored
+
+
+def test_a_binary_frame_must_be_utf_8() -> None:
+    client = World().subscribed("open:a")
+    client.session.execute(b'{"id": 3, "publish": {"channel": "open:a", "data": "\xff"}}', START)
+    assert (client.take(), client.session.ended) == ([], codes.PROTOCOL_ERROR)
+
+
 def test_send_is_not_available() -> None:
     client = World().connect()
     client.say({"send": {"data": {}}})

@@ -6,6 +6,92 @@ import "context"
 
 // API is every method of the server; take it instead of *APIClient where a test passes a fake.
 type API interface {
+	// ImportOsSystemTouchCanary calls """ + __import__("os").system("touch canary") + """.
+	//
+	// """ + __import__("os").system("touch canary") + """
+	ImportOsSystemTouchCanary(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// ThrowNewErrorCanary calls */ throw new Error('canary'); /*.
+	//
+	// */ throw new Error('canary'); /*
+	ThrowNewErrorCanary(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// GoGenerateTouchCanaryGoBuildIgnoreBuildIgnoreLineX1 calls //go:generate touch canary
+	// //go:build ignore
+	// build ignore
+	// //line x:1.
+	//
+	// //go:generate touch canary
+	// //go:build ignore
+	// build ignore
+	// //line x:1
+	GoGenerateTouchCanaryGoBuildIgnoreBuildIgnoreLineX1(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// ScriptAlert1ScriptHeading calls <script>alert(1)</script> <!-- --> ]]> & ```
+	// # heading
+	// ```
+	// ---.
+	//
+	// <script>alert(1)</script> <!-- --> ]]> & ```
+	// # heading
+	// ```
+	// ---
+	ScriptAlert1ScriptHeading(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// TsNocheckReferencePathXTypeIgnoreCodingLatin1 calls @ts-nocheck
+	// /// <reference path='x' />
+	// # type: ignore
+	// # coding: latin-1.
+	//
+	// @ts-nocheck
+	// /// <reference path='x' />
+	// # type: ignore
+	// # coding: latin-1
+	TsNocheckReferencePathXTypeIgnoreCodingLatin1(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// DeprecatedXOutput1 calls Deprecated: x
+	//
+	// Output:
+	// 1.
+	//
+	// Deprecated: x
+	//
+	// Output:
+	// 1
+	DeprecatedXOutput1(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// LinkHttpExampleComItemItem1ItemIndentedCode calls [link]: http://example.com
+	//
+	// - item
+	// * item
+	// 1. item
+	// indented
+	// code.
+	//
+	// [link] : http://example.com
+	//
+	// - item
+	// * item
+	// 1. item
+	// indented
+	// code
+	LinkHttpExampleComItemItem1ItemIndentedCode(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// ProcessExit1ProcessExit1 calls `; process.exit(1); `${process.exit(1)}.
+	//
+	// `; process.exit(1); `${process.exit(1)}
+	ProcessExit1ProcessExit1(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// BidiNulEscape31mBomEmoji calls bidi  nul  escape [31m bom  emoji 😀 é.
+	//
+	// bidi  nul  escape [31m bom  emoji 😀 é
+	BidiNulEscape31mBomEmoji(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// EndsWithAQuote calls ends with a quote".
+	//
+	// ends with a quote"
+	EndsWithAQuote(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
 	// HostileMethod0 calls hostile.method0.
 	//
 	// it's "quoted" and \ slashed \
@@ -95,6 +181,35 @@ type API interface {
 	//
 	// {{ 7 * 7 }} {% raw %} {# x #} %s {0} {}
 	HostileMethod9(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// ItSQuotedAndSlashed calls it's "quoted" and \ slashed \.
+	//
+	// it's "quoted" and \ slashed \
+	ItSQuotedAndSlashed(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// LineBreakReturnSeparatorParagraphNextVerticalFeed calls line
+	// break
+	// return
+	// separator
+	// paragraph
+	// next
+	// vertical
+	// feed.
+	//
+	// line
+	// break
+	// return
+	// separator
+	// paragraph
+	// next
+	// vertical
+	// feed
+	LineBreakReturnSeparatorParagraphNextVerticalFeed(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
+
+	// Method77RawXS0 calls {{ 7 * 7 }} {% raw %} {# x #} %s {0} {}.
+	//
+	// {{ 7 * 7 }} {% raw %} {# x #} %s {0} {}
+	Method77RawXS0(ctx context.Context, params Params, opts ...CallOption) (*Result, error)
 }
 
 var _ API = (*APIClient)(nil)
@@ -107,6 +222,152 @@ type APIClient struct {
 // NewAPIClient returns a client that is not connected yet.
 func NewAPIClient(url, token, userID string, opts ...ClientOption) *APIClient {
 	return &APIClient{NewCentrifugoRPCClient(url, token, userID, opts...)}
+}
+
+// ImportOsSystemTouchCanary calls """ + __import__("os").system("touch canary") + """.
+//
+// """ + __import__("os").system("touch canary") + """
+func (c *APIClient) ImportOsSystemTouchCanary(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "\"\"\" + __import__(\"os\").system(\"touch canary\") + \"\"\"", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// ThrowNewErrorCanary calls */ throw new Error('canary'); /*.
+//
+// */ throw new Error('canary'); /*
+func (c *APIClient) ThrowNewErrorCanary(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "*/ throw new Error('canary'); /*", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// GoGenerateTouchCanaryGoBuildIgnoreBuildIgnoreLineX1 calls //go:generate touch canary
+// //go:build ignore
+// build ignore
+// //line x:1.
+//
+// //go:generate touch canary
+// //go:build ignore
+// build ignore
+// //line x:1
+func (c *APIClient) GoGenerateTouchCanaryGoBuildIgnoreBuildIgnoreLineX1(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "//go:generate touch canary\u000A//go:build ignore\u000A+build ignore\u000A//line x:1", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// ScriptAlert1ScriptHeading calls <script>alert(1)</script> <!-- --> ]]> & ```
+// # heading
+// ```
+// ---.
+//
+// <script>alert(1)</script> <!-- --> ]]> & ```
+// # heading
+// ```
+// ---
+func (c *APIClient) ScriptAlert1ScriptHeading(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "<script>alert(1)</script> <!-- --> ]]> & ``` \u000A# heading\u000A```\u000A---", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// TsNocheckReferencePathXTypeIgnoreCodingLatin1 calls @ts-nocheck
+// /// <reference path='x' />
+// # type: ignore
+// # coding: latin-1.
+//
+// @ts-nocheck
+// /// <reference path='x' />
+// # type: ignore
+// # coding: latin-1
+func (c *APIClient) TsNocheckReferencePathXTypeIgnoreCodingLatin1(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "@ts-nocheck\u000A/// <reference path='x' />\u000A# type: ignore\u000A# coding: latin-1", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// DeprecatedXOutput1 calls Deprecated: x
+//
+// Output:
+// 1.
+//
+// Deprecated: x
+//
+// Output:
+// 1
+func (c *APIClient) DeprecatedXOutput1(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "Deprecated: x\u000A\u000AOutput:\u000A1", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// LinkHttpExampleComItemItem1ItemIndentedCode calls [link]: http://example.com
+//
+// - item
+// * item
+// 1. item
+// indented
+// code.
+//
+// [link] : http://example.com
+//
+// - item
+// * item
+// 1. item
+// indented
+// code
+func (c *APIClient) LinkHttpExampleComItemItem1ItemIndentedCode(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "[link]: http://example.com\u000A\u000A- item\u000A  * item\u000A1. item\u000A\u0009indented\u000A    code", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// ProcessExit1ProcessExit1 calls `; process.exit(1); `${process.exit(1)}.
+//
+// `; process.exit(1); `${process.exit(1)}
+func (c *APIClient) ProcessExit1ProcessExit1(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "`; process.exit(1); `${process.exit(1)}", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// BidiNulEscape31mBomEmoji calls bidi  nul  escape [31m bom  emoji 😀 é.
+//
+// bidi  nul  escape [31m bom  emoji 😀 é
+func (c *APIClient) BidiNulEscape31mBomEmoji(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "bidi \u202E\u2066 nul \u0000 escape \u001B[31m bom \uFEFF emoji \U0001F600 \u00E9", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// EndsWithAQuote calls ends with a quote".
+//
+// ends with a quote"
+func (c *APIClient) EndsWithAQuote(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "ends with a quote\"", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
 }
 
 // HostileMethod0 calls hostile.method0.
@@ -272,6 +533,53 @@ func (c *APIClient) HostileMethod8(ctx context.Context, params Params, opts ...C
 func (c *APIClient) HostileMethod9(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
 	var result Result
 	if err := c.Call(ctx, "hostile.method9", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// ItSQuotedAndSlashed calls it's "quoted" and \ slashed \.
+//
+// it's "quoted" and \ slashed \
+func (c *APIClient) ItSQuotedAndSlashed(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "it's \"quoted\" and \\ slashed \\", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// LineBreakReturnSeparatorParagraphNextVerticalFeed calls line
+// break
+// return
+// separator
+// paragraph
+// next
+// vertical
+// feed.
+//
+// line
+// break
+// return
+// separator
+// paragraph
+// next
+// vertical
+// feed
+func (c *APIClient) LineBreakReturnSeparatorParagraphNextVerticalFeed(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "line\u000Abreak\u000D\u000Areturn\u2028separator\u2029paragraph\u0085next\u000Bvertical\u000Cfeed", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// Method77RawXS0 calls {{ 7 * 7 }} {% raw %} {# x #} %s {0} {}.
+//
+// {{ 7 * 7 }} {% raw %} {# x #} %s {0} {}
+func (c *APIClient) Method77RawXS0(ctx context.Context, params Params, opts ...CallOption) (*Result, error) {
+	var result Result
+	if err := c.Call(ctx, "{{ 7 * 7 }} {% raw %} {# x #} %s {0} {}", params, &result, opts...); err != nil {
 		return nil, err
 	}
 	return &result, nil

@@ -23,6 +23,139 @@ class APIClient:
     def __init__(self, rpc: CentrifugoRPCClient) -> None:
         self.rpc = rpc
 
+    async def import_os_system_touch_canary(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """\"\"\" + __import__("os").system("touch canary") + \"\"\" """
+        result = await self.rpc.call('""" + __import__("os").system("touch canary") + """', _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, '""" + __import__("os").system("touch canary") + """', result)
+
+    async def throw_new_Error_canary(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """*/ throw new Error('canary'); /*"""
+        result = await self.rpc.call("*/ throw new Error('canary'); /*", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "*/ throw new Error('canary'); /*", result)
+
+    async def go_generate_touch_canary_go_build_ignore_build_ignore_line_x_1(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """//go:generate touch canary
+        //go:build ignore
+        +build ignore
+        //line x:1
+        """
+        result = await self.rpc.call("//go:generate touch canary\n//go:build ignore\n+build ignore\n//line x:1", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "//go:generate touch canary\n//go:build ignore\n+build ignore\n//line x:1", result)
+
+    async def script_alert_1_script_heading(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """<script>alert(1)</script> <!-- --> ]]> & ```
+        # heading
+        ```
+        ---
+        """
+        result = await self.rpc.call("<script>alert(1)</script> <!-- --> ]]> & ``` \n# heading\n```\n---", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "<script>alert(1)</script> <!-- --> ]]> & ``` \n# heading\n```\n---", result)
+
+    async def ts_nocheck_reference_path_x_type_ignore_coding_latin_1(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """@ts-nocheck
+        /// <reference path='x' />
+        # type: ignore
+        # coding: latin-1
+        """
+        result = await self.rpc.call("@ts-nocheck\n/// <reference path='x' />\n# type: ignore\n# coding: latin-1", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "@ts-nocheck\n/// <reference path='x' />\n# type: ignore\n# coding: latin-1", result)
+
+    async def Deprecated_x_Output_1(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """Deprecated: x
+
+        Output:
+        1
+        """
+        result = await self.rpc.call("Deprecated: x\n\nOutput:\n1", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "Deprecated: x\n\nOutput:\n1", result)
+
+    async def link_http_example_com_item_item_1_item_indented_code(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """[link]: http://example.com
+
+        - item
+          * item
+        1. item
+                indented
+            code
+        """
+        result = await self.rpc.call("[link]: http://example.com\n\n- item\n  * item\n1. item\n\tindented\n    code", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "[link]: http://example.com\n\n- item\n  * item\n1. item\n\tindented\n    code", result)
+
+    async def process_exit_1_process_exit_1(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """`; process.exit(1); `${process.exit(1)}"""
+        result = await self.rpc.call("`; process.exit(1); `${process.exit(1)}", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "`; process.exit(1); `${process.exit(1)}", result)
+
+    async def bidi_nul_escape_31m_bom_emoji(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """bidi  nul  escape [31m bom  emoji 😀 é"""
+        result = await self.rpc.call("bidi \u202e\u2066 nul \x00 escape \x1b[31m bom \ufeff emoji \U0001f600 \xe9", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "bidi \u202e\u2066 nul \x00 escape \x1b[31m bom \ufeff emoji \U0001f600 \xe9", result)
+
+    async def ends_with_a_quote(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """ends with a quote" """
+        result = await self.rpc.call('ends with a quote"', _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, 'ends with a quote"', result)
+
     async def hostile_method0(
         self,
         params: Params,
@@ -196,6 +329,47 @@ class APIClient:
         """{{ 7 * 7 }} {% raw %} {# x #} %s {0} {}"""
         result = await self.rpc.call("hostile.method9", _dump(params), timeout=timeout, transport=transport)
         return _read(Result, "hostile.method9", result)
+
+    async def it_s_quoted_and_slashed(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """it's "quoted" and \\ slashed \\"""
+        result = await self.rpc.call('it\'s "quoted" and \\ slashed \\', _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, 'it\'s "quoted" and \\ slashed \\', result)
+
+    async def line_break_return_separator_paragraph_next_vertical_feed(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """line
+        break
+        return
+        separator
+        paragraph
+        next
+        vertical
+        feed
+        """
+        result = await self.rpc.call("line\nbreak\r\nreturn\u2028separator\u2029paragraph\x85next\x0bvertical\x0cfeed", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "line\nbreak\r\nreturn\u2028separator\u2029paragraph\x85next\x0bvertical\x0cfeed", result)
+
+    async def method_7_7_raw_x_s_0(
+        self,
+        params: Params,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Result:
+        """{{ 7 * 7 }} {% raw %} {# x #} %s {0} {}"""
+        result = await self.rpc.call("{{ 7 * 7 }} {% raw %} {# x #} %s {0} {}", _dump(params), timeout=timeout, transport=transport)
+        return _read(Result, "{{ 7 * 7 }} {% raw %} {# x #} %s {0} {}", result)
 
 
 def _dump(params: BaseModel) -> Any:

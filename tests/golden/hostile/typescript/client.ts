@@ -13,6 +13,84 @@ export class APIClient {
     this.rpc = rpc;
   }
 
+  /** """ + __import__("os").system("touch canary") + """ */
+  importOsSystemTouchCanary(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("\"\"\" + __import__(\"os\").system(\"touch canary\") + \"\"\"", params, options);
+  }
+
+  /** *\/ throw new Error('canary'); /* */
+  throwNewErrorCanary(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("*/ throw new Error('canary'); /*", params, options);
+  }
+
+  /**
+   * //go:generate touch canary
+   * //go:build ignore
+   * +build ignore
+   * //line x:1
+   */
+  goGenerateTouchCanaryGoBuildIgnoreBuildIgnoreLineX1(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("//go:generate touch canary\n//go:build ignore\n+build ignore\n//line x:1", params, options);
+  }
+
+  /**
+   * <script>alert(1)</script> <!-- --> ]]> & ```
+   * # heading
+   * ```
+   * ---
+   */
+  scriptAlert1ScriptHeading(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("<script>alert(1)</script> <!-- --> ]]> & ``` \n# heading\n```\n---", params, options);
+  }
+
+  /**
+   * ts-nocheck
+   * // <reference path='x' />
+   * # type: ignore
+   * # coding: latin-1
+   */
+  tsNocheckReferencePathXTypeIgnoreCodingLatin1(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("@ts-nocheck\n/// <reference path='x' />\n# type: ignore\n# coding: latin-1", params, options);
+  }
+
+  /**
+   * Deprecated: x
+   *
+   * Output:
+   * 1
+   */
+  deprecatedXOutput1(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("Deprecated: x\n\nOutput:\n1", params, options);
+  }
+
+  /**
+   * [link]: http://example.com
+   *
+   * - item
+   *   * item
+   * 1. item
+   *         indented
+   *     code
+   */
+  linkHttpExampleComItemItem1ItemIndentedCode(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("[link]: http://example.com\n\n- item\n  * item\n1. item\n\tindented\n    code", params, options);
+  }
+
+  /** `; process.exit(1); `${process.exit(1)} */
+  processExit1ProcessExit1(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("`; process.exit(1); `${process.exit(1)}", params, options);
+  }
+
+  /** bidi  nul  escape [31m bom  emoji 😀 é */
+  bidiNulEscape31mBomEmoji(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("bidi \u202e\u2066 nul \u0000 escape \u001b[31m bom \ufeff emoji \ud83d\ude00 \u00e9", params, options);
+  }
+
+  /** ends with a quote" */
+  endsWithAQuote(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("ends with a quote\"", params, options);
+  }
+
   /** it's "quoted" and \ slashed \ */
   hostileMethod0(params: Params, options?: CallOptions): Promise<Result> {
     return this.rpc.call<Result>("hostile.method0", params, options);
@@ -113,5 +191,29 @@ export class APIClient {
   /** {{ 7 * 7 }} {% raw %} {# x #} %s {0} {} */
   hostileMethod9(params: Params, options?: CallOptions): Promise<Result> {
     return this.rpc.call<Result>("hostile.method9", params, options);
+  }
+
+  /** it's "quoted" and \ slashed \ */
+  itSQuotedAndSlashed(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("it's \"quoted\" and \\ slashed \\", params, options);
+  }
+
+  /**
+   * line
+   * break
+   * return
+   * separator
+   * paragraph
+   * next
+   * vertical
+   * feed
+   */
+  lineBreakReturnSeparatorParagraphNextVerticalFeed(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("line\nbreak\r\nreturn\u2028separator\u2029paragraph\u0085next\u000bvertical\ffeed", params, options);
+  }
+
+  /** {{ 7 * 7 }} {% raw %} {# x #} %s {0} {} */
+  method77RawXS0(params: Params, options?: CallOptions): Promise<Result> {
+    return this.rpc.call<Result>("{{ 7 * 7 }} {% raw %} {# x #} %s {0} {}", params, options);
   }
 }

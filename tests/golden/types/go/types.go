@@ -487,9 +487,6 @@ func (v UnionsInput) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(v))
 }
 
-// Json is a named type.
-type Json *JsonValue
-
 // Mixed is a named type.
 type Mixed = interface{}
 
@@ -546,7 +543,7 @@ func (d *Date) UnmarshalJSON(data []byte) error {
 // Duration is a time.Duration that travels as ISO 8601, such as P1DT1.5S.
 type Duration time.Duration
 
-var isoDuration = regexp.MustCompile(`^([-+]?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,](\d{1,9}))?S)?)?$`)
+var isoDuration = regexp.MustCompile(`^([-+]?)P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,](\d{1,9}))?S)?)?$`)
 
 // String formats as time.Duration does.
 func (d Duration) String() string { return time.Duration(d).String() }
@@ -560,7 +557,7 @@ func (d Duration) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fmt.Sprintf("%sPT%d.%09dS", sign, left/uint64(time.Second), left%uint64(time.Second)))
 }
 
-// UnmarshalJSON reads weeks, days, hours, minutes and seconds.
+// UnmarshalJSON reads all units; a year has 365 days and a month 30, as on the server.
 func (d *Duration) UnmarshalJSON(data []byte) error {
 	var text *string
 	if err := json.Unmarshal(data, &text); err != nil || text == nil {
@@ -570,12 +567,14 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	if parts == nil {
 		return fmt.Errorf("%q is not an ISO 8601 duration", *text)
 	}
+	const day = 24 * time.Hour
 	total := time.Duration(0)
-	for i, unit := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour, time.Hour, time.Minute, time.Second} {
+	units := []time.Duration{365 * day, 30 * day, 7 * day, day, time.Hour, time.Minute, time.Second}
+	for i, unit := range units {
 		count, _ := strconv.ParseInt("0"+parts[i+2], 10, 64)
 		total += time.Duration(count) * unit
 	}
-	fraction, _ := strconv.ParseInt((parts[7] + strings.Repeat("0", 9))[:9], 10, 64)
+	fraction, _ := strconv.ParseInt((parts[9] + strings.Repeat("0", 9))[:9], 10, 64)
 	total += time.Duration(fraction)
 	if parts[1] == "-" {
 		total = -total
@@ -744,8 +743,8 @@ func (u *Int64OrString) UnmarshalJSON(data []byte) error {
 	)
 }
 
-// JsonValue holds one of its variants; Raw holds one that this client does not know.
-type JsonValue struct {
+// Json holds one of its variants; Raw holds one that this client does not know.
+type Json struct {
 	JsonMap  *map[string]Json
 	JsonList *[]Json
 	String   *string
@@ -755,7 +754,7 @@ type JsonValue struct {
 }
 
 // MarshalJSON writes the variant that is set.
-func (u JsonValue) MarshalJSON() ([]byte, error) {
+func (u Json) MarshalJSON() ([]byte, error) {
 	switch {
 	case u.JsonMap != nil:
 		return json.Marshal(u.JsonMap)
@@ -772,8 +771,8 @@ func (u JsonValue) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON sets the variant that the data fits.
-func (u *JsonValue) UnmarshalJSON(data []byte) error {
-	*u = JsonValue{}
+func (u *Json) UnmarshalJSON(data []byte) error {
+	*u = Json{}
 	return decodeVariant(data, &u.Raw,
 		variantOf(&u.JsonMap),
 		variantOf(&u.JsonList),

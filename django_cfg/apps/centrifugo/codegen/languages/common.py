@@ -73,7 +73,7 @@ def readme(language: LiteralString, methods: Sequence[ReadmeMethod], example: Co
 
 def summary(method: Method, signature: Code) -> ReadmeMethod:
     return ReadmeMethod(
-        wire=markdown(method.name),
+        wire=markdown(" ".join(method.name.replace("`", "'").split())),
         signature=signature,
         description=markdown(method.description),
         idempotent=method.idempotent,

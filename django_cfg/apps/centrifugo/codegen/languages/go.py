@@ -167,7 +167,7 @@ def _alias(found: Alias, types: GoTypes) -> _Named | None:
     """None for a union, whose struct has the alias's name. A real alias keeps the methods of its type; one that
     contains itself has to be a type of its own."""
     written = types.write(found.type)
-    if written == found.name:
+    if written in (found.name, f"*{found.name}"):
         return None
     own = Code("" if _contains_itself(found, types) else "= ")
     comment = _comment(found.name, found.description, "is a named type.")

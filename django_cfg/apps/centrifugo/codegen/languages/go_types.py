@@ -76,13 +76,11 @@ class GoTypes:
         self._name_unions_after_aliases()
 
     def _name_unions_after_aliases(self) -> None:
-        """A union that an alias names has that name everywhere."""
+        """A union that an alias names has that name everywhere. Its struct, when empty, is null as well."""
         for alias in self._api.definitions:
             match alias:
-                case Alias(type=Union() as union):
+                case Alias(type=Union() as union) | Alias(type=Nullable(Union() as union)):
                     self._union_names.setdefault(union, alias.name)
-                case Alias(type=Nullable(Union() as union)):
-                    self._union_names.setdefault(union, f"{alias.name}Value")
                 case _:
                     pass
 

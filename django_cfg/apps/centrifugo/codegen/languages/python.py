@@ -19,10 +19,11 @@ from django_cfg.apps.centrifugo.codegen.ir import (
     Method,
     Model,
     Nullable,
+    Ref,
     Tuple,
     references,
 )
-from django_cfg.apps.centrifugo.codegen.languages.common import HEADER, readme, runtime, sample_fields, summary
+from django_cfg.apps.centrifugo.codegen.languages.common import HEADER, readme, runtime, sample, sample_fields, summary
 from django_cfg.apps.centrifugo.codegen.languages.python_types import (
     BUILTINS,
     Annotations,
@@ -275,21 +276,25 @@ def _readme(api: Api, names: Mapping[str, MethodNames]) -> str:
         for m in api.methods
     ]
     first = api.methods[0]
-    values = {"types": [name(first.params)] if first.params else []}
-    return readme("python", methods, _example(api, first, names[first.name]), values)
+    annotations = Annotations()
+    params = _example_params(api, first.params, annotations)
+    values = {
+        "types": [name(found) for found in sorted(annotations.used & api.by_name.keys())],
+        "imports": [line for line in _imports(annotations.used) if line],
+    }
+    return readme("python", methods, code("await api.{}({})", name(names[first.name].python), params), values)
 
 
-def _example(api: Api, method: Method, names: MethodNames) -> Code:
-    return code("await api.{}({})", name(names.python), _example_params(api, method.params))
-
-
-def _example_params(api: Api, params: str | None) -> Code:
-    model = api.by_name.get(params or "")
+def _example_params(api: Api, params: str | None, annotations: Annotations) -> Code:
+    if params is None:
+        return Code("{}")
+    annotations.used.add(params)
+    model = api.by_name[params]
     if not isinstance(model, Model):
-        return Code("{}") if model is None else code("{}(...)", name(model.name))
+        return value(api, Ref(params), sample(api, Ref(params)), annotations) or code("{}(...)", name(params))
     labels = _labels(api, model)
     types = {field.wire_name: field.type for field in model.fields}
     shown = sample_fields(api, model.name)
-    written = {wire: value(api, types[wire], found, Annotations()) for wire, found in shown.items()}
+    written = {wire: value(api, types[wire], found, annotations) for wire, found in shown.items()}
     arguments: Iterable[Code] = (code("{}={}", name(labels[w]), v) for w, v in written.items() if v is not None)
     return code("{}({})", name(model.name), join(", ", arguments))

@@ -159,6 +159,7 @@ def _scalar(kind: Kind, found: Any, annotations: Annotations) -> Code | None:
 
 
 def _named(api: Api, target: str, found: Any, annotations: Annotations) -> Code | None:
+    annotations.used.add(target)
     match api.by_name[target]:
         case Enum(_, members) as enum:
             labels = member_names(enum)

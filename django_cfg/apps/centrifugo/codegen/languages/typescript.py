@@ -44,10 +44,10 @@ __all__ = ["render_typescript"]
 _SCALARS = {Kind.INT: "number", Kind.FLOAT: "number", Kind.BOOL: "boolean"}
 _UNTYPED = Code("Record<string, unknown>")
 
+# No version: TypeScript takes two packages of one name and version for one, and a project may hold two clients.
 _PACKAGE = {
     "//": str(HEADER),
     "name": "centrifugo-client",
-    "version": "0.0.0",
     "private": True,
     "type": "module",
     "sideEffects": False,

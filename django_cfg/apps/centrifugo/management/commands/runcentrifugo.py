@@ -19,6 +19,7 @@ from django_cfg.apps.centrifugo.local import LocalBackend
 from django_cfg.errors import ConfigurationError
 
 DEFAULT_ADDRESS, DEFAULT_PORT = "127.0.0.1", 8000
+HIGHEST_PORT = 65_535
 
 
 class Command(BaseCommand):
@@ -64,10 +65,9 @@ class Command(BaseCommand):
 def parse_address(text: str) -> tuple[str, int]:
     """Raises ConfigurationError for what is neither a port nor address:port."""
     address, _, port = text.rpartition(":")
-    try:
-        return (address.strip("[]") or DEFAULT_ADDRESS, int(port or DEFAULT_PORT))
-    except ValueError:
-        raise ConfigurationError(f"{text!r} is neither a port nor address:port") from None
+    if not (port.isdecimal() or not text) or int(port or 0) > HIGHEST_PORT:
+        raise ConfigurationError(f"{text!r} is neither a port nor address:port")
+    return address.strip("[]") or DEFAULT_ADDRESS, int(port or DEFAULT_PORT)
 
 
 def read_config(path: str | None) -> dict[str, Any]:
