@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["declarations", "prepare_module", "run", "use_module", "vet"]
 
-_IMPORTS = ("context", "errors", "fmt", "log", "time")
+_IMPORTS = ("context", "encoding/json", "errors", "fmt", "log", "time")
 
 
 def prepare_module(directory: Path) -> None:
@@ -38,7 +38,7 @@ def run(directory: Path, package: str = ".") -> str:
 
 def with_imports(package: str, code: str, *imports: str) -> str:
     """A file around declarations without imports: it gets those of the standard library that it uses, and `imports`."""
-    used = [f'"{name}"' for name in _IMPORTS if re.search(rf"\b{name}\.", code)]
+    used = [f'"{path}"' for path in _IMPORTS if re.search(rf"\b{path.rpartition('/')[2]}\.", code)]
     lines = "".join(f"\t{line}\n" for line in [*used, *imports])
     return f"package {package}\n\nimport (\n{lines})\n\n{code}"
 

@@ -1,7 +1,7 @@
 """Runs the code of one page of the documentation, in order, in a project of its own.
 
 - A block that begins with a path as a comment is that file; of `settings.py` and `urls.py`, an addition.
-- `python` runs in the page's session; names live on. `bash` runs in the project; `runcentrifugo` stays in the background.
+- `python` runs in the page's session; names live on. `bash` runs in the project; `runcentrifugo` stays running.
 - `text` is what the block before it prints. `json` and `ini` are parsed.
 - `typescript` and `go` without a path are pieces of a function that has a connected `rpc` and `api`; all of a page are
   compiled at its end.
@@ -21,7 +21,7 @@ from tests.documents.project import NODE_MODULES, ROOT, Project
 
 __all__ = ["Page"]
 
-_PATH = re.compile(r"(?:#|//) ([\w./-]+\.(?:py|ts|go|html|mjs))\n")
+_PATH = re.compile(r"(?:#|//) ([\w./-]+\.(?:py|ts|go|ini))\n")
 _ADDRESS = re.compile(r"(?:127\.0\.0\.1|localhost):8000")
 _SERVER = re.compile(r"^python manage\.py runcentrifugo.*$", re.MULTILINE)
 _DOCUMENTS = ROOT / "tests" / "documents"
@@ -89,7 +89,7 @@ class Page:
         self._printed = self._project.run(_PRELUDE + commands) if commands.strip() else ""
 
     def _text(self, block: Block) -> None:
-        assert block.text in self._printed, f"printed was:\n{self._printed}"
+        assert block.text.rstrip("\n") in self._printed, f"printed was:\n{self._printed}"
 
     def _typescript(self, block: Block) -> None:
         imports = "".join(re.findall(r"^import .*\n", block.text, re.MULTILINE))

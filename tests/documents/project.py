@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -140,7 +141,7 @@ class Project:
     def serve(self, command: str) -> None:
         """Start `python manage.py runcentrifugo ...` at this project's address and wait until it listens."""
         log = self.directory / "server.log"
-        program, *arguments = command.split()[1:] or ["manage.py", "runcentrifugo"]
+        _, program, *arguments = shlex.split(command, comments=True)
         with log.open("ab") as file:
             server = subprocess.Popen(
                 [sys.executable, program, *arguments, self.address, "--noreload"],

@@ -19,6 +19,7 @@ from django_cfg.errors import GenerationError
 from django_cfg.rpc.method import RPCMethodInfo
 
 __all__ = [
+    "DEFAULT_GO_MODULE",
     "LANGUAGES",
     "LOCK",
     "GoThinGenerator",
@@ -97,6 +98,4 @@ class TypeScriptThinGenerator(_ThinGenerator):
 
 
 class GoThinGenerator(_ThinGenerator):
-    """`go_module` is the module path in go.mod."""
-
     language = "go"

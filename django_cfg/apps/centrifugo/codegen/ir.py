@@ -140,10 +140,6 @@ class Field:
     description: str = ""
     deprecated: bool = False
 
-    @property
-    def nullable(self) -> bool:
-        return isinstance(self.type, Nullable)
-
 
 @dataclass(frozen=True, slots=True)
 class Model:

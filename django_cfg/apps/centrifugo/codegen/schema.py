@@ -18,7 +18,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
@@ -117,8 +117,9 @@ class _Schema(GenerateJsonSchema):
         if "default_factory" not in schema:
             return _without_odd_default(found)
         factory: Any = schema["default_factory"]
-        if factory in _EMPTY:
-            return {**found, "default": _EMPTY[factory]()}
+        empty = _EMPTY.get(get_origin(factory) or factory)
+        if empty is not None:
+            return {**found, "default": empty()}
         return {**found, "x-default-factory": getattr(factory, "__name__", "factory")}
 
     def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:

@@ -32,7 +32,7 @@ class Level(enum.IntEnum):
 
 class Inner(BaseModel):
     level: Level = Level.LOW
-    by_level: dict[int, str] = Field(default_factory=dict)
+    by_level: dict[int, str] = Field(default_factory=dict[int, str])
 
 
 class Outer(BaseModel):

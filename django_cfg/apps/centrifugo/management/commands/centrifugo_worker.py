@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from argparse import ArgumentParser
 from typing import Any
 
@@ -9,7 +10,8 @@ import uvicorn
 from django.core.management.base import BaseCommand, CommandError
 
 from django_cfg.apps.centrifugo.conf import get_config
-from django_cfg.apps.centrifugo.graceful import GracefulServer
+from django_cfg.apps.centrifugo.config import CentrifugoConfig
+from django_cfg.apps.centrifugo.serving import GracefulServer, bind
 from django_cfg.apps.centrifugo.worker import Worker
 from django_cfg.errors import ConfigurationError
 
@@ -30,19 +32,24 @@ class Command(BaseCommand):
             )
         try:
             config = get_config()
+            listener = bind(options["host"], options["port"])
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Answering Centrifugo at http://{options['host']}:{options['port']}/centrifugo/")
         self.stdout.write(f"Publishing replies to {config.api_url}")
-        server = GracefulServer(
-            uvicorn.Config(
-                Worker(config),
-                host=options["host"],
-                port=options["port"],
-                log_level="warning",
-                access_log=False,
-                lifespan="on",
-                timeout_graceful_shutdown=int(config.drain_timeout_seconds) + 5,
-            )
+        self.stdout.flush()
+        serve(config, listener)
+
+
+def serve(config: CentrifugoConfig, listener: socket.socket) -> None:
+    """Blocks until SIGTERM or SIGINT."""
+    server = GracefulServer(
+        uvicorn.Config(
+            Worker(config),
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=int(config.drain_timeout_seconds) + 5,
         )
-        server.run()
+    )
+    server.run(sockets=[listener])

@@ -13,9 +13,10 @@ from django_cfg.apps.centrifugo.conf import get_config
 from django_cfg.apps.centrifugo.embedded.backend import HttpBackend, ProxyBackend
 from django_cfg.apps.centrifugo.embedded.config import load_config, unimplemented_keys
 from django_cfg.apps.centrifugo.embedded.project import project_app
-from django_cfg.apps.centrifugo.embedded.serve import bind, serve
+from django_cfg.apps.centrifugo.embedded.serve import serve
 from django_cfg.apps.centrifugo.embedded.server import EmbeddedServer
 from django_cfg.apps.centrifugo.local import LocalBackend
+from django_cfg.apps.centrifugo.serving import bind
 from django_cfg.errors import ConfigurationError
 
 DEFAULT_ADDRESS, DEFAULT_PORT = "127.0.0.1", 8000

@@ -705,7 +705,7 @@ func (s *session) await(ctx context.Context, p *pendingCall, resends int, send f
 	}
 }
 
-func jittered(d time.Duration) time.Duration { return d + mathrand.N(d/2+1) }
+func jittered(d time.Duration) time.Duration { return d + mathrand.N(max(d, 0)/2+1) }
 
 // message is what arrives on the reply channel: a reply or a push.
 type message struct {
