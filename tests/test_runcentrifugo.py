@@ -144,7 +144,7 @@ def test_a_busy_port_is_explained(site: Path) -> None:
     assert process.returncode == 1
     assert f"port {port} is in use" in output
     assert f"process {os.getpid()}" in output
-    assert f"runcentrifugo 127.0.0.1:{port + 1}" in output
+    assert f"for example 127.0.0.1:{port + 1}" in output
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.signals import setting_changed
-from pydantic import ValidationError
 
 from django_cfg.apps.centrifugo.config import CentrifugoConfig, derive_secret
 from django_cfg.errors import ConfigurationError
+from django_cfg.typed_settings import parse_setting
 
 __all__ = ["SECRETS", "get_config", "given_config"]
 
@@ -23,13 +23,7 @@ SECRETS = ("token_secret", "proxy_secret", "api_key")
 @lru_cache(maxsize=1)
 def given_config() -> CentrifugoConfig:
     """What the settings say; raises ConfigurationError, which names the key and the fix."""
-    given: object = getattr(settings, "CENTRIFUGO", {})
-    if not isinstance(given, dict | CentrifugoConfig):
-        raise ConfigurationError(f"settings.CENTRIFUGO must be a dict, not {type(given).__name__}")
-    try:
-        return CentrifugoConfig.model_validate(given)
-    except ValidationError as error:
-        raise ConfigurationError(_sentence(error)) from error
+    return parse_setting(CentrifugoConfig, "CENTRIFUGO", getattr(settings, "CENTRIFUGO", {}))
 
 
 @lru_cache(maxsize=1)
@@ -43,12 +37,6 @@ def get_config() -> CentrifugoConfig:
             f"(development secrets exist only with DEBUG = True)."
         )
     return config.model_copy(update={name: derive_secret(settings.SECRET_KEY, name) for name in missing})
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = "".join(f"[{part!r}]" for part in first["loc"])
-    return f"settings.CENTRIFUGO{place}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _forget(*, setting: str, **_: Any) -> None:

@@ -5,12 +5,13 @@ Typed, with defaults for development.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import hmac
-from typing import Any, cast
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from django_cfg.typed_settings import TypedSettings
 
 __all__ = ["CentrifugoConfig", "derive_secret"]
 
@@ -18,10 +19,8 @@ PROXY_MARGIN_SECONDS = 2.0
 """Between the longest deadline and the proxy's timeout, so that an error of ours arrives before Centrifugo's own."""
 
 
-class CentrifugoConfig(BaseModel):
+class CentrifugoConfig(TypedSettings):
     """Every option of the Centrifugo part. Durations are in seconds, sizes in bytes; an empty secret is none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     token_secret: str = Field(
         default="", description="Signs connection and subscription tokens (HS256); 32 bytes or more"
@@ -73,17 +72,6 @@ class CentrifugoConfig(BaseModel):
         description="Modules of installed apps that are imported at start because they register handlers",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _name_nearest_key(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            given = cast("dict[object, object]", data)
-            for key in given:
-                if key not in cls.model_fields:
-                    raise ValueError(_unknown_key(str(key), list(cls.model_fields)))
-            return given
-        return data
-
     @field_validator("api_url", "proxy_url")
     @classmethod
     def _no_slash_at_end(cls, url: str) -> str:
@@ -118,8 +106,3 @@ class CentrifugoConfig(BaseModel):
 def derive_secret(secret_key: str, purpose: str) -> str:
     """A development secret: the same on every start of one project, different for each purpose and project."""
     return hmac.new(secret_key.encode(), f"django_cfg.centrifugo:{purpose}".encode(), hashlib.sha256).hexdigest()
-
-
-def _unknown_key(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    return f"unknown key {key!r} (did you mean {near[0]!r}?)"

@@ -54,6 +54,7 @@ class ApiStub:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             block_on_close = False
+            request_queue_size = 128
 
         self._server = Server(("127.0.0.1", port), Handler)
         self.port = self._server.server_port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -16,7 +17,7 @@ from django_cfg.rpc.memory_claims import MemoryClaims
 from django_cfg.rpc.router import MessageRouter
 from django_cfg.rpc.runner import CallRunner, Limits
 from django_cfg.rpc.tests.models import add
-from django_cfg.rpc.tests.running import until
+from django_cfg.rpc.tests.running import BOUND_SECONDS
 
 SECRET = "proxy-secret-of-more-than-thirty-two-bytes"
 HEAD = {"client": "client-1", "transport": "websocket", "protocol": "json", "encoding": "json"}
@@ -69,7 +70,6 @@ class Backend:
     async def publish(self, request: PublishProxyRequest) -> dict[str, Any]:
         """The proxy's answer, once the call has run."""
         answer = await self.endpoint.publish(request)
-        await until(lambda: self.runner.in_flight == 0)
         await self.runner_idle()
         decoded: dict[str, Any] = msgspec.to_builtins(answer)
         return decoded
@@ -80,4 +80,5 @@ class Backend:
         return decoded
 
     async def runner_idle(self) -> None:
-        await until(lambda: not self.runner._tasks)  # pyright: ignore[reportPrivateUsage]
+        while tasks := set(self.runner._tasks):  # pyright: ignore[reportPrivateUsage]
+            await asyncio.wait(tasks, timeout=BOUND_SECONDS)

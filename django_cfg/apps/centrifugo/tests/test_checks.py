@@ -11,7 +11,7 @@ from django.test import override_settings
 from django_cfg.apps.centrifugo import checks
 from django_cfg.apps.centrifugo.conf import SECRETS
 
-GOOD: dict[str, Any] = {name: name * 4 for name in SECRETS} | {"allowed_origins": ["https://www.example.com"]}
+GOOD: dict[str, Any] = {name: name * 6 for name in SECRETS} | {"allowed_origins": ["https://www.example.com"]}
 
 
 def ids(check: Callable[..., list[CheckMessage]]) -> list[str]:

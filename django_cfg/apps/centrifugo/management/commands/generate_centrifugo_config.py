@@ -40,6 +40,7 @@ def _write_private(path: Path, text: str) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, OWNER_ONLY)  # the file may have been there, readable by others
             file.write(text)
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror}") from error

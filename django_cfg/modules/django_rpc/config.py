@@ -1,0 +1,109 @@
+"""`DjangoConfig(websocket_rpc=WebSocketRPCConfig(...))`, or `WEBSOCKET_RPC = {...}` in the settings."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from django_cfg.typed_settings import TypedSettings
+
+__all__ = ["WebSocketRPCConfig"]
+
+LONGEST_TIMEOUT_SECONDS = 300
+"""The most that the wire allows."""
+
+
+class WebSocketRPCConfig(TypedSettings):
+    """Every option of RPC over Redis. Durations are in seconds. Client and server must agree on all names of keys."""
+
+    enabled: bool = Field(default=False, description="Whether this project uses RPC over Redis")
+    module_name: str = Field(
+        default="websocket_rpc", pattern=r"^[A-Za-z0-9_.:-]+$", description="Begins the names of connections to Redis"
+    )
+
+    redis_url: str = Field(
+        default="redis://localhost:6379/2",
+        repr=False,  # it may hold a password
+        description="`redis://`, `rediss://` or `unix://`; `memory://`: an in-process server, without Redis",
+    )
+    redis_max_connections: int = Field(default=50, gt=0, description="The most connections of one process")
+
+    rpc_timeout: int = Field(
+        default=30, gt=0, le=LONGEST_TIMEOUT_SECONDS, description="Deadline of a call that names none"
+    )
+    request_stream: str = Field(default="stream:requests", min_length=1, description="Stream of requests to servers")
+    consumer_group: str = Field(
+        default="rpc_group", min_length=1, description="Group under which servers share the requests"
+    )
+    stream_maxlen: int = Field(
+        default=10000, gt=0, description="Requests waiting or running at which further ones are refused"
+    )
+
+    response_key_prefix: str = Field(
+        default="list:response:", min_length=1, description="Begins the keys of reply lists; no reply goes elsewhere"
+    )
+    response_key_ttl: int = Field(default=60, gt=0, description="How long a reply waits to be fetched")
+
+    enable_bridge: bool = Field(default=False, description="Whether `rpc_bridge` answers requests to this project")
+    bridge_consumer_name: str = Field(
+        default="django_bridge", min_length=1, description="Begins the consumer names of the bridge"
+    )
+    bridge_stream: str = Field(
+        default="stream:django:requests", min_length=1, description="Stream of requests to this project"
+    )
+
+    websocket_url: str = Field(
+        default="ws://localhost:8765", description="Where browsers reach the WebSocket server; for your pages"
+    )
+
+    log_rpc_calls: bool = Field(default=False, description="Whether calls are logged with redacted parameters")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="Level of those lines"
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _usable_url(cls, url: str) -> str:
+        if not url.startswith(("redis://", "rediss://", "unix://", "memory://")):
+            raise ValueError("this is no redis://, rediss://, unix:// or memory:// URL")
+        if url.startswith("redis"):
+            _check_address(url)
+        return url
+
+    @field_validator("websocket_url")
+    @classmethod
+    def _websocket_scheme(cls, url: str) -> str:
+        if not url.startswith(("ws://", "wss://")):
+            raise ValueError("this is no ws:// or wss:// URL")
+        return url
+
+    @model_validator(mode="after")
+    def _separate_keys(self) -> WebSocketRPCConfig:
+        if self.request_stream == self.bridge_stream:
+            raise ValueError("request_stream and bridge_stream are the same: the project would answer its own requests")
+        for name in ("request_stream", "bridge_stream"):
+            if getattr(self, name).startswith(self.response_key_prefix):
+                raise ValueError(f"{name} begins with response_key_prefix: a reply could be sent into it")
+        return self
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether an in-process server answers, and no Redis is needed."""
+        return self.redis_url.startswith("memory:")
+
+    def to_django_settings(self) -> dict[str, Any]:
+        """`{"WEBSOCKET_RPC": {...}}` with every option."""
+        return {"WEBSOCKET_RPC": self.model_dump()}
+
+
+def _check_address(url: str) -> None:
+    """What redis-py would overlook or report together with the password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("host or port cannot be read; write special characters of a password as %2F and so on") from None
+    if not parts.path.removeprefix("/").isdecimal() and parts.path not in ("", "/"):
+        raise ValueError("what follows the host must be the number of a database, as in redis://localhost:6379/2")

@@ -1,0 +1,184 @@
+"""Pure: what one stream entry asks for, and whether it is run. Redis's time is passed in, in seconds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from django_cfg.errors import MalformedMessageError
+from django_cfg.modules.django_rpc import protocol
+from django_cfg.modules.django_rpc.redis_clock import remaining_seconds
+from django_cfg.rpc.call import Call
+from django_cfg.rpc.method import Transport
+from django_cfg.rpc.signature import METHOD_NAME
+from django_cfg.rpc.validation import check_json
+
+__all__ = ["Malformed", "Request", "has_expired", "make_call", "read_entry"]
+
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+DEFAULT_TIMEOUT_SECONDS = 30.0
+"""Of the older model of a request, for one that names none."""
+
+LONGEST_ID = 200
+_EMPTY = msgspec.Raw(b"{}")
+_LOOSE_REPLY_TO = re.compile(rb'"reply_to"\s*:\s*"([^"\\]{1,200})"')
+_LOOSE_ID = re.compile(rb'"correlation_id"\s*:\s*"([^"\\]{1,200})"')
+_LOOSE_TYPE = re.compile(rb'"type"\s*:\s*"rpc"')
+
+
+class _Payload(msgspec.Struct):
+    method: str = ""
+    params: msgspec.Raw = _EMPTY
+    correlation_id: str = ""
+    cid: str = ""
+    reply_to: str | None = None
+    timeout: float | None = None
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A readable request. `reply_to` None: nobody waits. `timeout_seconds` 0: no deadline."""
+
+    entry_id: str
+    method: str
+    params: bytes
+    correlation_id: str
+    reply_to: str | None
+    timeout_seconds: float
+    mark: bytes
+    typed: bool = False
+    extended: bool = False
+    key: str = ""
+    fresh: bool = False
+    traceparent: str = ""
+    deliveries: int = 1
+
+    @property
+    def keep_seconds(self) -> float:
+        """How long its record lasts after it has ended."""
+        return protocol.KEYED_SECONDS if self.key else protocol.KEPT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An entry that cannot be run. `reply_to` is set when its caller can be told."""
+
+    entry_id: str
+    reason: str
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    typed: bool = False
+
+
+def read_entry(
+    entry_id: str, fields: Mapping[bytes, bytes], allowed: re.Pattern[str], *, deliveries: int = 1
+) -> Request | Malformed:
+    """`allowed` matches the keys that may get replies: a forged one would push into somebody's list, and expire it."""
+    raw = fields.get(protocol.PAYLOAD, b"")
+    try:
+        payload = _decode(raw)
+        request = _request(entry_id, payload, fields, deliveries)
+    except MalformedMessageError as error:
+        return _malformed(entry_id, raw, error.message, allowed)
+    if request.reply_to is not None and not allowed.fullmatch(request.reply_to):
+        return Malformed(entry_id, "reply_to is outside the response prefix", request.correlation_id)
+    return request
+
+
+def has_expired(request: Request, redis_now: float) -> bool:
+    """Whether its caller has stopped waiting."""
+    return request.timeout_seconds > 0 and _remaining(request, redis_now) <= 0
+
+
+def make_call(request: Request, redis_now: float) -> Call:
+    """For the runner: a service's call, with what is left of its time."""
+    endless = request.timeout_seconds <= 0
+    return Call(
+        method=request.method,
+        params=request.params,
+        timeout_seconds=protocol.NO_DEADLINE_SECONDS if endless else max(0.0, _remaining(request, redis_now)),
+        user_id=None,
+        correlation_id=request.correlation_id,
+        meta={
+            "idempotency_key": request.key or None,
+            "delivery_count": request.deliveries,
+            "traceparent": request.traceparent or None,
+        },
+        transport=Transport.REDIS,
+        is_service=True,
+    )
+
+
+def _remaining(request: Request, redis_now: float) -> float:
+    return remaining_seconds(request.entry_id, request.timeout_seconds, redis_now)
+
+
+def _decode(raw: bytes) -> _Payload:
+    if not raw:
+        raise MalformedMessageError("the entry has no field 'payload'")
+    if len(raw) > MAX_PAYLOAD_BYTES:
+        raise MalformedMessageError(f"the payload has {len(raw)} bytes; the limit is {MAX_PAYLOAD_BYTES}")
+    check_json(raw)
+    try:
+        return msgspec.json.decode(raw, type=_Payload)
+    except msgspec.ValidationError as error:
+        raise MalformedMessageError(f"the request does not have the right shape: {error}") from error
+
+
+def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], deliveries: int) -> Request:
+    correlation_id = payload.correlation_id or payload.cid
+    if not 0 < len(correlation_id) <= LONGEST_ID:
+        raise MalformedMessageError("correlation_id must have 1 to 200 characters")
+    if not METHOD_NAME.fullmatch(payload.method):
+        raise MalformedMessageError("method must be a name of letters, digits, '_' and '.'")
+    params = bytes(payload.params)
+    params = b"{}" if params == b"null" else params
+    timeout = _timeout(payload, fields)
+    return Request(
+        entry_id=entry_id,
+        method=payload.method,
+        params=params,
+        correlation_id=correlation_id,
+        reply_to=payload.reply_to or None if timeout > 0 else None,
+        timeout_seconds=timeout,
+        mark=protocol.call_mark(payload.method, params),
+        typed=payload.type == "rpc",
+        extended=b"v" in fields,
+        key=_text(fields, b"key"),
+        fresh=b"fresh" in fields,
+        traceparent=_text(fields, b"traceparent"),
+        deliveries=deliveries,
+    )
+
+
+def _timeout(payload: _Payload, fields: Mapping[bytes, bytes]) -> float:
+    """The exact one beside the payload wins over the whole seconds in it."""
+    exact = fields.get(b"timeout_ms", b"")
+    if exact.isdigit() and len(exact) < 12:
+        return int(exact) / 1000
+    timeout = DEFAULT_TIMEOUT_SECONDS if payload.timeout is None else payload.timeout
+    if timeout < 0:
+        raise MalformedMessageError("timeout must not be negative")
+    return min(timeout, protocol.NO_DEADLINE_SECONDS)
+
+
+def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
+    return fields.get(name, b"").decode(errors="replace")
+
+
+def _malformed(entry_id: str, raw: bytes, reason: str, allowed: re.Pattern[str]) -> Malformed:
+    """Whoever can be found in what cannot be read is told."""
+    head = raw[:MAX_PAYLOAD_BYTES]
+    reply_to = _found(_LOOSE_REPLY_TO, head)
+    if reply_to is None or not allowed.fullmatch(reply_to):
+        reply_to = None
+    return Malformed(entry_id, reason, _found(_LOOSE_ID, head), reply_to, bool(_LOOSE_TYPE.search(head)))
+
+
+def _found(pattern: re.Pattern[bytes], raw: bytes) -> str | None:
+    match = pattern.search(raw)
+    return match[1].decode(errors="replace") if match else None

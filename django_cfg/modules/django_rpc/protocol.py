@@ -1,0 +1,235 @@
+"""Pure: the contract in Redis, wire-compatible with django-ipc 1.0.9.
+
+`<stream>` is the configured request stream (or bridge stream); every moment is Redis's own clock.
+
+Key                        Type    Written by   Holds, and how long it lives
+`<stream>`                 stream  callers      one entry per request; servers remove an entry with its reply
+`<stream>:dead`            stream  servers      entries that nobody will run, with `reason`; the newest 10,000 or so
+`<prefix><id>`             list    servers      replies of one call, or of one process; 60 s (`response_key_ttl`)
+`rpc:servers:<stream>`     zset    servers      consumer -> ms until which it is alive; and "served" with score 0,
+                                                which says that servers of this kind have been here; a day
+`rpc:call:<correlation>`   string  callers,     `?` mark: enqueued; `=` mark reply: finished; `!` mark: finished, its
+                                   servers      reply too large to keep. The mark binds it to method and parameters.
+                                                Until two minutes after the deadline; with an idempotency key, a day
+
+Fields of a request entry: `payload`, the JSON that django-ipc knows, and beside it, which django-ipc ignores:
+`v` (the caller reads the reply's key `error_data`), `key` (an idempotency key), `fresh` (this correlation id was never
+enqueued before: set by the enqueueing script alone), `timeout_ms` (the exact one), `traceparent`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+from pydantic_core import to_json
+
+from django_cfg.errors import MalformedMessageError
+from django_cfg.models.websocket import RPCError as WireError
+from django_cfg.models.websocket import RPCErrorCode
+from django_cfg.rpc.call import Reply
+from django_cfg.rpc.failure import wire_error
+
+__all__ = [
+    "FINISHED",
+    "FINISHED_UNKEPT",
+    "KEPT_SECONDS",
+    "KEYED_SECONDS",
+    "LIVE_MS",
+    "NO_DEADLINE_SECONDS",
+    "PAYLOAD",
+    "TAKEN",
+    "Keys",
+    "call_mark",
+    "dump_reply",
+    "encode_request",
+    "finished_record",
+    "keyed_correlation_id",
+    "read_reply",
+    "read_response",
+    "render_response",
+    "reply_pattern",
+]
+
+PAYLOAD = b"payload"
+LIVE_MS = 5000
+"""A server is dead when it has not said for this long that it lives; it says so every second."""
+
+KEPT_SECONDS = 120
+KEYED_SECONDS = 86_400
+NO_DEADLINE_SECONDS = 86_400.0
+"""What a request without a deadline may take."""
+
+LARGEST_KEPT_REPLY = 16 * 1024
+LARGEST_KEPT_KEYED_REPLY = 1024 * 1024
+MARK_BYTES = 16
+TAKEN, FINISHED, FINISHED_UNKEPT = b"?", b"=", b"!"
+LONGEST_WIRE_TIMEOUT = 300
+"""Whole seconds that django-ipc's model of a request allows; `timeout_ms` carries longer ones."""
+
+_RESULT_HEAD = b'{"result":'
+_KEY_NAMESPACE = uuid.UUID("a9d8e6d8-52a1-5c6e-9a3c-2f6f0a4d7b11")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names of one stream; see the table above."""
+
+    stream: str
+    group: str
+    reply_prefix: str
+
+    @property
+    def servers(self) -> str:
+        return f"rpc:servers:{self.stream}"
+
+    @property
+    def dead(self) -> str:
+        return f"{self.stream}:dead"
+
+    def reply(self, name: str) -> str:
+        return self.reply_prefix + name
+
+    @staticmethod
+    def call(correlation_id: str) -> str:
+        return f"rpc:call:{correlation_id}"
+
+
+def reply_pattern(prefix: str) -> re.Pattern[str]:
+    """Where a server may put replies: under the prefix and nowhere else, for it also sets an expiry there."""
+    return re.compile(re.escape(prefix) + r"[A-Za-z0-9_.:-]{1,150}")
+
+
+def call_mark(method: str, params: bytes) -> bytes:
+    """Binds a correlation id to one method and its parameters, however the JSON is spaced."""
+    try:
+        params = msgspec.json.format(params, indent=-1)
+    except msgspec.DecodeError as error:
+        raise MalformedMessageError("the parameters are not valid JSON") from error
+    return hashlib.blake2b(method.encode() + b"\0" + params, digest_size=MARK_BYTES).digest()
+
+
+def keyed_correlation_id(method: str, idempotency_key: str) -> str:
+    """The same for every attempt under one key, so that attempts meet in one record."""
+    return str(uuid.uuid5(_KEY_NAMESPACE, f"{method}\0{idempotency_key}"))
+
+
+def encode_request(
+    method: str, params: bytes, correlation_id: str, reply_to: str, timeout_seconds: float, now: datetime
+) -> bytes:
+    """The payload as the older client writes it; a timeout of 0 means that nobody waits."""
+    timeout = min(LONGEST_WIRE_TIMEOUT, -int(-timeout_seconds // 1))
+    return b'{"correlation_id":%b,"timestamp":"%b","method":%b,"reply_to":%b,"timeout":%d,"params":%b}' % (
+        to_json(correlation_id),
+        _timestamp(now),
+        to_json(method),
+        to_json(reply_to),
+        timeout,
+        params,
+    )
+
+
+def dump_reply(reply: Reply) -> bytes:
+    """The reply as records keep it: `{"result": ...}` or `{"error": {...}}`."""
+    if reply.error is not None:
+        return b'{"error":' + reply.error.model_dump_json().encode() + b"}"
+    return _RESULT_HEAD + (reply.result or b"null") + b"}"
+
+
+def read_reply(kept: bytes) -> Reply:
+    """The reverse of `dump_reply`."""
+    if kept.startswith(_RESULT_HEAD):
+        return Reply(result=kept[len(_RESULT_HEAD) : -1])
+    return Reply(error=WireError.model_validate_json(kept[len(b'{"error":') : -1]))
+
+
+def finished_record(mark: bytes, kept_reply: bytes, *, keyed: bool) -> bytes:
+    """The record of a call that has ended; large replies are not kept for repeats."""
+    largest = LARGEST_KEPT_KEYED_REPLY if keyed else LARGEST_KEPT_REPLY
+    return FINISHED + mark + kept_reply if len(kept_reply) <= largest else FINISHED_UNKEPT + mark
+
+
+class _ErrorData(msgspec.Struct):
+    details: msgspec.Raw = msgspec.Raw(b"null")
+    retryable: bool = False
+    retry_after: float | None = None
+
+
+class _ErrorObject(msgspec.Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _Response(msgspec.Struct):
+    correlation_id: str | None = None
+    success: bool | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: str | _ErrorObject | None = None
+    error_code: str | None = None
+    error_data: _ErrorData | None = None
+
+
+def render_response(
+    reply: Reply, correlation_id: str | None, now: datetime, *, typed: bool = False, extended: bool = False
+) -> bytes:
+    """What goes into the reply list: exactly the keys that the request's kind of client knows.
+
+    `typed` clients (their requests say `"type": "rpc"`) find errors by `type` and take a null result for a fault;
+    `extended` ones, ours, read one key more.
+    """
+    error = reply.error
+    if error is not None and typed:
+        return b'{"type":"error","error":{"code":%b,"message":%b}}' % (to_json(error.code), to_json(error.message))
+    head = b'{"correlation_id":%b,"timestamp":"%b",' % (to_json(correlation_id), _timestamp(now))
+    if error is not None:
+        more = b',"error_data":' + error.model_dump_json(exclude={"code", "message"}).encode() if extended else b""
+        return head + b'"success":false,"error":%b,"error_code":%b,"result":null%b}' % (
+            to_json(error.message),
+            to_json(error.code),
+            more,
+        )
+    result = reply.result or b"null"
+    if typed and result == b"null":
+        result = b"{}"
+    return head + b'"success":true,"error":null,"error_code":null,"result":%b}' % result
+
+
+def read_response(message: bytes) -> tuple[str | None, Reply]:
+    """The correlation id and the reply of any kind of server; raises MalformedMessageError."""
+    try:
+        response = msgspec.json.decode(message, type=_Response)
+    except msgspec.DecodeError as error:
+        raise MalformedMessageError(f"the reply cannot be read: {error}") from error
+    if response.success and response.error is None:
+        return response.correlation_id, Reply(result=bytes(response.result))
+    return response.correlation_id, Reply(error=_response_error(response))
+
+
+def _response_error(response: _Response) -> WireError:
+    given = response.error
+    if isinstance(given, _ErrorObject):
+        code, message = given.code, given.message
+    else:
+        code, message = response.error_code or "", given or ""
+    code = code or RPCErrorCode.INTERNAL_ERROR
+    known = code in RPCErrorCode.__members__.values()
+    data = response.error_data or _ErrorData(retryable=known and RPCErrorCode(code).retryable)
+    fields: dict[str, object] = {
+        "code": code,
+        "message": message[:500] or code,
+        "details": msgspec.json.decode(data.details),
+        "retryable": data.retryable,
+        "retry_after": data.retry_after,
+    }
+    try:
+        return WireError.model_validate(fields)
+    except ValueError:
+        return wire_error(MalformedMessageError("the server's error does not have the right shape"))
+
+
+def _timestamp(moment: datetime) -> bytes:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()

@@ -1,0 +1,98 @@
+"""Pure: which consumers have died, what becomes of their entries, and what a repeated request gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from django_cfg.modules.django_rpc import protocol
+from django_cfg.modules.django_rpc.intake import Request
+
+__all__ = ["Consumer", "Fate", "Repeat", "dead_consumers", "fate_of", "judge_record", "read_consumers"]
+
+SILENT_MS = 15_000
+"""When a consumer that never says that it lives counts as dead: django-ipc's servers ask every second."""
+
+MOST_DELIVERIES = 5
+"""An entry that has cost so many servers their lives is not given to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """One of a group, as Redis describes it. `ours`: its kind says that it lives."""
+
+    name: str
+    pending: int
+    idle_ms: int
+    ours: bool
+
+
+class Fate(Enum):
+    """What becomes of an entry whose server has died."""
+
+    RUN = "run"
+    UNKNOWN = "unknown"
+    """It may have run: its caller is told so."""
+    POISON = "poison"
+    """Servers die of it: it goes to the dead letters."""
+
+
+class Repeat(Enum):
+    """What a request gets whose correlation id has a record already."""
+
+    WAIT = "wait"
+    ANSWER = "answer"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+
+
+def read_consumers(rows: Iterable[Mapping[bytes, object]], prefix: str) -> list[Consumer]:
+    """XINFO CONSUMERS, each row as a mapping; names that begin with `prefix` are ours."""
+    found: list[Consumer] = []
+    for row in rows:
+        name = _name(row[b"name"])
+        found.append(Consumer(name, _number(row[b"pending"]), _number(row[b"idle"]), name.startswith(prefix)))
+    return found
+
+
+def dead_consumers(
+    consumers: Iterable[Consumer], alive_until_ms: Mapping[str, float], now_ms: float, me: str
+) -> list[Consumer]:
+    """Those whose entries are to be taken over, and those of ours that are to be forgotten."""
+    return [
+        consumer
+        for consumer in consumers
+        if consumer.name != me and _is_dead(consumer, alive_until_ms.get(consumer.name), now_ms)
+    ]
+
+
+def fate_of(request: Request, *, idempotent: bool) -> Fate:
+    """`request.deliveries` counts the deliveries to servers that have died."""
+    if request.reply_to is not None and not (request.key or idempotent):
+        return Fate.UNKNOWN
+    return Fate.POISON if request.deliveries > MOST_DELIVERIES else Fate.RUN
+
+
+def judge_record(record: bytes, mark: bytes) -> Repeat:
+    """`record` is what stands under the correlation id of a request that is not the first with it."""
+    state, held = record[:1], record[1 : 1 + protocol.MARK_BYTES]
+    if held != mark:
+        return Repeat.CONFLICT
+    if state == protocol.FINISHED:
+        return Repeat.ANSWER
+    return Repeat.UNKNOWN if state == protocol.FINISHED_UNKEPT else Repeat.WAIT
+
+
+def _is_dead(consumer: Consumer, alive_until_ms: float | None, now_ms: float) -> bool:
+    if alive_until_ms is not None:
+        return alive_until_ms < now_ms
+    return consumer.ours or (consumer.pending > 0 and consumer.idle_ms >= SILENT_MS)
+
+
+def _name(value: object) -> str:
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,110 @@
+"""Lua that runs inside Redis, where several steps must be one: enqueueing, saying "I live", taking over a dead server.
+
+They touch several keys at once, which Redis Cluster allows only for keys of one slot.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ALIVE", "CLAIM", "ENQUEUE", "LEAVE", "NO_RESPONDERS", "OVERLOADED"]
+
+NO_RESPONDERS = b"!no_responders"
+OVERLOADED = b"!overloaded"
+
+ENQUEUE = """
+-- KEYS: stream, servers, one record per request, [the caller's reply list]
+-- ARGV: group, most waiting, fuse, number of requests, then per request:
+--       needs a server (0/1), record's ms, mark, number of fields and values, fields and values
+-- Returns per request its entry id, or why it was refused; a refusal also goes to the reply list, where one is given.
+local stream, servers = KEYS[1], KEYS[2]
+local most, fuse, count = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local reply_list = KEYS[3 + count]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local backlog = redis.call('XLEN', stream)
+local deserted = false
+if redis.call('ZCOUNT', servers, now, '+inf') == 0 then
+  if redis.call('EXISTS', servers) == 1 then
+    deserted = true
+  else
+    -- Without a group nobody serves. A group without our kind of server has one that removes no entries, so what
+    -- waits there is what Redis knows of the group.
+    deserted = true
+    local groups = redis.pcall('XINFO', 'GROUPS', stream)
+    if not groups.err then
+      for _, group in ipairs(groups) do
+        local facts = {}
+        for i = 1, #group, 2 do facts[group[i]] = group[i + 1] end
+        if facts['name'] == ARGV[1] then
+          deserted = false
+          backlog = (facts['lag'] or 0) + facts['pending']
+        end
+      end
+    end
+  end
+end
+local answers, at = {}, 5
+for i = 1, count do
+  local width = tonumber(ARGV[at + 3])
+  local refusal = nil
+  if deserted and ARGV[at] == '1' then
+    refusal = '!no_responders'
+  elseif backlog >= most then
+    refusal = '!overloaded'
+  end
+  if refusal then
+    if reply_list then redis.call('LPUSH', reply_list, refusal) end
+    answers[i] = refusal
+  else
+    local entry = {}
+    for j = 1, width do entry[j] = ARGV[at + 3 + j] end
+    if redis.call('SET', KEYS[2 + i], '?' .. ARGV[at + 2], 'NX', 'PX', ARGV[at + 1]) then
+      entry[width + 1], entry[width + 2] = 'fresh', '1'
+    end
+    answers[i] = redis.call('XADD', stream, 'MAXLEN', '~', fuse, '*', unpack(entry))
+    backlog = backlog + 1
+  end
+  at = at + 4 + width
+end
+return answers
+"""
+
+ALIVE = """
+-- KEYS: servers. ARGV: consumer, ms until it counts as dead, seconds until the key is forgotten
+-- Returns Redis's time.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1], 0, 'served')
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return time
+"""
+
+CLAIM = """
+-- KEYS: stream, servers. ARGV: group, claiming consumer, dead consumer, most entries, whether it may be forgotten (0/1)
+-- Returns [[entry id, times delivered before, fields or false], ...]; nothing while the other consumer lives.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local until_ms = redis.call('ZSCORE', KEYS[2], ARGV[3])
+if until_ms and tonumber(until_ms) >= now then return {} end
+local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[4], ARGV[3])
+local claimed = {}
+for i, entry in ipairs(pending) do
+  local got = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, entry[1])
+  claimed[i] = {entry[1], entry[4], got[1] and got[1][2] or false}
+end
+if #pending < tonumber(ARGV[4]) and ARGV[5] == '1' then
+  redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[3])
+  redis.call('ZREM', KEYS[2], ARGV[3])
+end
+return claimed
+"""
+
+LEAVE = """
+-- KEYS: stream, servers. ARGV: group, consumer
+-- The consumer ends: it no longer lives, and is forgotten unless entries are still its own.
+redis.call('ZREM', KEYS[2], ARGV[2])
+local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
+if not pending.err and #pending == 0 then
+  redis.pcall('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+end
+return 1
+"""
