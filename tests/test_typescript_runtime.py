@@ -1,4 +1,4 @@
-"""The TypeScript base client: type-checked as users compile it, run against a scripted server by `tests/node/runtime`."""
+"""The TypeScript base client: compiled as users compile it, run against a scripted server by `tests/node/runtime`."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import uuid
+from asyncio import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +103,6 @@ def _hint(error: BaseException) -> str:
         )
     if isinstance(error, RPCError):
         return f"declare {type(error).__name__} with errors=[...] at @websocket_rpc to let callers see it"
-    if isinstance(error, asyncio.CancelledError):
+    if isinstance(error, CancelledError):
         return "the handler was cancelled from inside"
     return ""

@@ -1,3 +1,5 @@
+"""Blocks of the documents for the tests that claim them, and a project for snippets."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

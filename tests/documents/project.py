@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -132,10 +131,11 @@ class Project:
             self._session = Session(self)
         return self._session
 
-    @cached_property
+    @property
     def url(self) -> str:
-        """The address for WebSockets; its first use starts the server."""
-        self.serve("python manage.py runcentrifugo")
+        """The address for WebSockets; starts the server where none runs."""
+        if not self._servers:
+            self.serve("python manage.py runcentrifugo")
         return f"ws://{self.address}/connection/websocket"
 
     def serve(self, command: str) -> None:

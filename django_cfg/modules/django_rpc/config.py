@@ -104,6 +104,8 @@ def _check_address(url: str) -> None:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ValueError("host or port cannot be read; write special characters of a password as %2F and so on") from None
+        raise ValueError(
+            "host or port cannot be read; write special characters of a password as %2F and so on"
+        ) from None
     if not parts.path.removeprefix("/").isdecimal() and parts.path not in ("", "/"):
         raise ValueError("what follows the host must be the number of a database, as in redis://localhost:6379/2")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import redis
     import redis.asyncio
 
-__all__ = ["SLICE_SECONDS", "async_client", "consumer_name", "connection_pool", "is_our_consumer", "sync_client"]
+__all__ = ["OUR_PREFIX", "SLICE_SECONDS", "async_client", "connection_pool", "consumer_name", "sync_client"]
 
 SLICE_SECONDS = 1.0
 """The longest that Redis itself blocks; whoever waits longer asks again, so that a lost link is soon noticed."""
@@ -27,7 +27,8 @@ CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 5.0
 BLOCKING_SECONDS = SLICE_SECONDS + 2.0
 POOL_WAIT_SECONDS = 5.0
-_OUR_PREFIX = "rpc-"
+OUR_PREFIX = "rpc-"
+"""Begins the names of consumers that say that they live."""
 
 
 def _options(config: WebSocketRPCConfig, timeout_seconds: float) -> dict[str, Any]:
@@ -103,9 +104,4 @@ def async_client(config: WebSocketRPCConfig, connections: int, *, blocking: bool
 
 def consumer_name(role: str) -> str:
     """Unique for each start, so that what a process has left behind is never taken for the next one's own."""
-    return f"{_OUR_PREFIX}{role}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
-
-def is_our_consumer(name: str) -> bool:
-    """Whether that consumer says that it lives; one of another kind does not."""
-    return name.startswith(_OUR_PREFIX)
+    return f"{OUR_PREFIX}{role}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

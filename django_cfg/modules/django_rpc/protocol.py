@@ -6,8 +6,8 @@ Key                        Type    Written by   Holds, and how long it lives
 `<stream>`                 stream  callers      one entry per request; servers remove an entry with its reply
 `<stream>:dead`            stream  servers      entries that nobody will run, with `reason`; the newest 10,000 or so
 `<prefix><id>`             list    servers      replies of one call, or of one process; 60 s (`response_key_ttl`)
-`rpc:servers:<stream>`     zset    servers      consumer -> ms until which it is alive; and "served" with score 0,
-                                                which says that servers of this kind have been here; a day
+`rpc:servers:<stream>`     zset    servers      consumer -> ms until which it lives, negative while it drains; and
+                                                "served" -> 0: servers of this kind have been here; a day
 `rpc:call:<correlation>`   string  callers,     `?` mark: enqueued; `=` mark reply: finished; `!` mark: finished, its
                                    servers      reply too large to keep. The mark binds it to method and parameters.
                                                 Until two minutes after the deadline; with an idempotency key, a day

@@ -86,8 +86,10 @@ def judge_record(record: bytes, mark: bytes) -> Repeat:
 
 def _is_dead(consumer: Consumer, alive_until_ms: float | None, now_ms: float) -> bool:
     if alive_until_ms is not None:
-        return alive_until_ms < now_ms
-    return consumer.ours or (consumer.pending > 0 and consumer.idle_ms >= SILENT_MS)
+        return abs(alive_until_ms) < now_ms
+    # After a FLUSHALL a living server of ours may read before it has said again that it lives.
+    silent = protocol.LIVE_MS if consumer.ours else SILENT_MS
+    return consumer.pending > 0 and consumer.idle_ms >= silent
 
 
 def _name(value: object) -> str:

@@ -69,11 +69,12 @@ return answers
 """
 
 ALIVE = """
--- KEYS: servers. ARGV: consumer, ms until it counts as dead, seconds until the key is forgotten
+-- KEYS: servers. ARGV: consumer, ms until it counts as dead, seconds until the key is forgotten, 1 or -1
+-- A draining server writes its moment negative: it owns its entries still, but answers nothing new.
 -- Returns Redis's time.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1], 0, 'served')
+redis.call('ZADD', KEYS[1], (now + ARGV[2]) * ARGV[4], ARGV[1], 0, 'served')
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return time
 """
@@ -84,7 +85,7 @@ CLAIM = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local until_ms = redis.call('ZSCORE', KEYS[2], ARGV[3])
-if until_ms and tonumber(until_ms) >= now then return {} end
+if until_ms and math.abs(tonumber(until_ms)) >= now then return {} end
 local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[4], ARGV[3])
 local claimed = {}
 for i, entry in ipairs(pending) do

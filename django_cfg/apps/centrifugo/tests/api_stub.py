@@ -25,7 +25,7 @@ class Request:
 
 
 def accept(path: str, body: dict[str, Any]) -> tuple[int, bytes]:
-    replies = [{"publish": {}} for _ in body.get("commands", [])]
+    replies: list[dict[str, Any]] = [{"publish": {}} for _ in body.get("commands", [])]
     return 200, json.dumps({"replies": replies} if path.endswith("/batch") else {"result": {}}).encode()
 
 
@@ -69,7 +69,8 @@ class ApiStub:
 
     def config(self, **changes: Any) -> CentrifugoConfig:
         url = f"http://127.0.0.1:{self.port}/api"
-        return CentrifugoConfig(**{"api_url": url, "api_key": API_KEY, "api_timeout_seconds": 5.0, **changes})
+        values: dict[str, Any] = {"api_url": url, "api_key": API_KEY, "api_timeout_seconds": 5.0, **changes}
+        return CentrifugoConfig(**values)
 
     def close(self) -> None:
         self._server.shutdown()

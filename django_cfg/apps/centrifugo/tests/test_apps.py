@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("router")
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that apps can be imported from."""
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))  # pyright: ignore[reportUnknownMemberType]
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:

@@ -5,6 +5,7 @@ from importlib import metadata
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, run_checks
 from django.test import override_settings
 
@@ -20,22 +21,22 @@ def ids(check: Callable[..., list[CheckMessage]]) -> list[str]:
     return [str(message.id).removeprefix("django_cfg_centrifugo.") for message in found]
 
 
-@pytest.mark.parametrize(
-    ("debug", "config", "expected"),
-    [
-        (False, GOOD, []),
-        (True, {}, []),
-        (True, {"nonsense": 1}, ["E001"]),
-        (False, {}, ["E002", "E002", "E002", "E003"]),
-        (False, GOOD | {"api_key": ""}, ["E002"]),
-        (False, GOOD | {"allowed_origins": None}, ["E003"]),
-        (False, GOOD | {"allowed_origins": []}, []),
-        (False, GOOD | {"allowed_origins": ["*"]}, ["W004"]),
-        (True, {"allowed_origins": ["*"]}, []),
-        (False, GOOD | {"allowed_origins": ["www.example.com"]}, ["E005"]),
-        (False, GOOD | {"default_permissions": ["nowhere.Permission"]}, ["E006"]),
-    ],
-)
+CONFIGURATIONS: list[tuple[bool, dict[str, Any], list[str]]] = [
+    (False, GOOD, []),
+    (True, {}, []),
+    (True, {"nonsense": 1}, ["E001"]),
+    (False, {}, ["E002", "E002", "E002", "E003"]),
+    (False, GOOD | {"api_key": ""}, ["E002"]),
+    (False, GOOD | {"allowed_origins": None}, ["E003"]),
+    (False, GOOD | {"allowed_origins": []}, []),
+    (False, GOOD | {"allowed_origins": ["*"]}, ["W004"]),
+    (True, {"allowed_origins": ["*"]}, []),
+    (False, GOOD | {"allowed_origins": ["www.example.com"]}, ["E005"]),
+    (False, GOOD | {"default_permissions": ["nowhere.Permission"]}, ["E006"]),
+]
+
+
+@pytest.mark.parametrize(("debug", "config", "expected"), CONFIGURATIONS)
 def test_configuration(debug: bool, config: dict[str, Any], expected: list[str]) -> None:
     with override_settings(DEBUG=debug, CENTRIFUGO=config):
         assert ids(checks.check_configuration) == expected
@@ -61,7 +62,7 @@ def test_deployment(config: dict[str, Any], expected: list[str]) -> None:
 def test_connections_that_are_kept_for_ever(age: object, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     database = {} if age is ... else {"CONN_MAX_AGE": age}
     with override_settings(CENTRIFUGO=GOOD):
-        monkeypatch.setattr(checks.settings, "DATABASES", {"default": database})
+        monkeypatch.setattr(settings, "DATABASES", {"default": database})
         assert ids(checks.check_deployment) == expected
 
 

@@ -173,7 +173,7 @@ def test_meta_is_always_an_object(meta: bytes) -> None:
 
 
 def error(code: str = "timeout", **changes: Any) -> WireError:
-    return WireError(**{"code": code, "message": "text", **changes})
+    return WireError(code=code, message="text", **changes)
 
 
 def test_replies() -> None:

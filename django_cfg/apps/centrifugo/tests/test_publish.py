@@ -16,7 +16,7 @@ from django_cfg.apps.centrifugo.publish import (
     publish_to_channel,
     publish_to_user,
 )
-from django_cfg.apps.centrifugo.tests.api_stub import API_KEY, ApiStub, api_stub
+from django_cfg.apps.centrifugo.tests.api_stub import API_KEY, ApiStub, Respond, api_stub
 from django_cfg.errors import PublishError
 from django_cfg.rpc.publisher import Publisher, use_publisher
 
@@ -96,11 +96,18 @@ async def test_data_that_json_cannot_carry(data: Any, stub: ApiStub) -> None:
     assert stub.requests == []
 
 
+def always(status: int, answer: bytes) -> Respond:
+    def respond(path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        return status, answer
+
+    return respond
+
+
 def test_failures_are_said(stub: ApiStub) -> None:
-    stub.respond = lambda path, body: (401, b"")
+    stub.respond = always(401, b"")
     with pytest.raises(PublishError, match="API key"):
         publish_to_channel("c", {})
-    stub.respond = lambda path, body: (200, b'{"error":{"code":107,"message":"bad request"}}')
+    stub.respond = always(200, b'{"error":{"code":107,"message":"bad request"}}')
     with pytest.raises(PublishError, match="bad request"):
         publish_to_channel("c", {})
 

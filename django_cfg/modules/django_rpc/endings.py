@@ -1,0 +1,92 @@
+"""Pure: what is written to Redis when an entry has ended: its reply, its record, or a dead letter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from django_cfg.modules.django_rpc import protocol
+from django_cfg.modules.django_rpc.intake import Malformed, Request
+from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.rpc.call import Reply
+
+__all__ = ["Command", "Ending", "batch_commands", "dead_letter", "dropped", "ended", "malformed_reply", "refused"]
+
+Command: TypeAlias = tuple[str | bytes | int, ...]
+
+MOST_DEAD_LETTERS = 10_000
+LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """`commands` besides the removal of the entry."""
+
+    entry_id: str
+    commands: tuple[Command, ...]
+
+
+def ended(request: Request, kept_reply: bytes, keys: Keys, now: datetime, reply_ttl: int) -> Ending:
+    """The call has run, or is answered from its record: the caller's reply, and the record for repeats."""
+    reply = protocol.read_reply(kept_reply)
+    commands = _reply_commands(request, reply, now, reply_ttl)
+    key = keys.call(request.correlation_id)
+    if request.key and reply.error is not None and reply.error.retryable:
+        return Ending(request.entry_id, (*commands, ("DEL", key)))  # the next attempt under this key runs
+    record = protocol.finished_record(request.mark, kept_reply, keyed=bool(request.key))
+    return Ending(request.entry_id, (*commands, ("SET", key, record, "EX", int(request.keep_seconds))))
+
+
+def refused(request: Request, reply: Reply, keys: Keys, now: datetime, reply_ttl: int, *, forget: bool) -> Ending:
+    """It has not run. `forget`: nobody has run it under this id, so that it may be sent again."""
+    commands = _reply_commands(request, reply, now, reply_ttl)
+    return Ending(request.entry_id, (*commands, ("DEL", keys.call(request.correlation_id))) if forget else commands)
+
+
+def dropped(request: Request, keys: Keys) -> Ending:
+    """Its caller has stopped waiting before it began; the id may be used again."""
+    return Ending(request.entry_id, (("DEL", keys.call(request.correlation_id)),) if request.fresh else ())
+
+
+def dead_letter(
+    entry_id: str, fields: Mapping[bytes, bytes], reason: str, deliveries: int, keys: Keys, at_ms: int
+) -> Command:
+    """The entry as it was, with why it is here."""
+    command: list[str | bytes | int] = ["XADD", keys.dead, "MAXLEN", "~", MOST_DEAD_LETTERS, "*"]
+    for name, value in fields.items():
+        if name != b"fresh":  # that belongs to the first time alone
+            command += [name, value]
+    facts = {"reason": reason[:LONGEST_REASON], "entry_id": entry_id, "deliveries": deliveries, "died_at_ms": at_ms}
+    for fact, text in facts.items():
+        command += [fact, text]
+    return tuple(command)
+
+
+def malformed_reply(entry: Malformed, reply: Reply, now: datetime, reply_ttl: int) -> tuple[Command, ...]:
+    """Tells whoever sent it, where that can be found out."""
+    if entry.reply_to is None:
+        return ()
+    message = protocol.render_response(reply, entry.correlation_id, now, typed=entry.typed)
+    return _push(entry.reply_to, message, reply_ttl)
+
+
+def batch_commands(endings: Sequence[Ending], keys: Keys) -> list[Command]:
+    """One transaction: a reply is there exactly when its entry has gone, and never without an expiry."""
+    ids = [ending.entry_id for ending in endings]
+    commands = [command for ending in endings for command in ending.commands]
+    return [*commands, ("XACK", keys.stream, keys.group, *ids), ("XDEL", keys.stream, *ids)]
+
+
+def _reply_commands(request: Request, reply: Reply, now: datetime, reply_ttl: int) -> tuple[Command, ...]:
+    if request.reply_to is None:
+        return ()
+    message = protocol.render_response(
+        reply, request.correlation_id, now, typed=request.typed, extended=request.extended
+    )
+    return _push(request.reply_to, message, reply_ttl)
+
+
+def _push(reply_to: str, message: bytes, reply_ttl: int) -> tuple[Command, ...]:
+    return ("LPUSH", reply_to, message), ("EXPIRE", reply_to, reply_ttl)

@@ -1,0 +1,264 @@
+"""The open entries of one server: begun, waited for or refused, and handed to the outbox when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django_cfg.errors import (
+    MalformedMessageError,
+    OutcomeUnknownError,
+    RPCError,
+    ServiceUnavailableError,
+)
+from django_cfg.modules.django_rpc import endings, protocol
+from django_cfg.modules.django_rpc.endings import Command, Ending
+from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired, make_call, read_entry
+from django_cfg.modules.django_rpc.liveness import Liveness
+from django_cfg.modules.django_rpc.outbox import Outbox
+from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.modules.django_rpc.recovery import Fate, Repeat, fate_of, judge_record
+from django_cfg.rpc.call import Reply
+from django_cfg.rpc.router import MessageRouter
+from django_cfg.rpc.runner import CallRunner
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+__all__ = ["Entries"]
+
+logger = logging.getLogger("django_cfg.rpc.redis")
+
+Fields = Mapping[bytes, bytes]
+FIRST_LOOK_SECONDS = 0.02
+LONGEST_LOOK_SECONDS = 0.5
+
+
+class Entries:
+    """Each entry is open from `take` or `take_over` until its ending is in Redis. `counts` says what became of them."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        keys: Keys,
+        *,
+        router: MessageRouter,
+        runner: CallRunner,
+        liveness: Liveness,
+        reply_ttl: int,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._client = client
+        self._keys = keys
+        self._router = router
+        self._runner = runner
+        self._clock = liveness.clock
+        self._reply_ttl = reply_ttl
+        self._allowed = protocol.reply_pattern(keys.reply_prefix)
+        self._open: dict[str, Fields] = {}
+        self._lost: set[str] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._fewer = asyncio.Event()
+        self._outbox = Outbox(
+            client,
+            keys,
+            confirm=liveness.confirm,
+            still_owned=lambda entry_id: entry_id not in self._lost,
+            on_done=self._close_entry,
+        )
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def fewer(self) -> None:
+        """Returns when an entry has ended."""
+        self._fewer.clear()
+        await self._fewer.wait()
+
+    async def take(self, rows: Sequence[tuple[str, Fields]]) -> None:
+        """Entries that were delivered to this server for the first time; raises RedisError, and then may be repeated.
+
+        Entries that are open already are left alone.
+        """
+        unsure: list[Request] = []
+        for entry_id, fields in rows:
+            if entry_id in self._open:
+                continue
+            request = self._admit(entry_id, fields, 1)
+            if request is None:
+                continue
+            if request.fresh:
+                self._start(request)
+            else:
+                unsure.append(request)
+        if unsure:
+            await self._start_unless_repeated(unsure)
+
+    def take_over(self, entry_id: str, fields: Fields, deliveries: int) -> None:
+        """An entry whose server has died."""
+        request = self._admit(entry_id, fields, deliveries + 1)
+        if request is None:
+            return
+        method = self._router.get(request.method)
+        fate = fate_of(request, idempotent=method is not None and method.idempotent)
+        self.counts[f"recovered_{fate.value}"] += 1
+        if fate is Fate.RUN:
+            self._start(request)
+        elif fate is Fate.UNKNOWN:
+            lost = OutcomeUnknownError(f"the server that ran {request.method} has died; it may have run")
+            self._end(request, protocol.dump_reply(Reply.of_error(lost)))
+        else:
+            self._bury(request, f"{deliveries} servers died while they ran it")
+
+    def keep_only(self, owned: set[str]) -> None:
+        """After a lapse: what others have taken over is theirs to answer."""
+        lost = self._open.keys() - owned
+        self._lost |= lost
+        self.counts["lost"] += len(lost)
+        if lost:
+            logger.warning("%d entries were taken over by other servers while this one was silent", len(lost))
+
+    async def drain(self, timeout_seconds: float) -> bool:
+        """End what is open, in time or not; whether every reply has reached Redis."""
+        for task in self._waiting:
+            task.cancel()
+        await self._runner.drain(timeout_seconds)
+        if self._waiting:
+            await asyncio.wait(self._waiting)
+        return await self._outbox.flush(timeout_seconds)
+
+    def close(self) -> None:
+        self._outbox.close()
+
+    def _admit(self, entry_id: str, fields: Fields, deliveries: int) -> Request | None:
+        """Opens the entry; None when it has ended at once."""
+        self._open[entry_id] = fields
+        request = read_entry(entry_id, fields, self._allowed, deliveries=deliveries)
+        if isinstance(request, Malformed):
+            self._refuse_malformed(request)
+            return None
+        if has_expired(request, self._redis_now()):
+            self.counts["expired"] += 1
+            self._outbox.add(endings.dropped(request, self._keys))
+            return None
+        return request
+
+    def _start(self, request: Request) -> None:
+        self.counts["started"] += 1
+        try:
+            self._runner.start(
+                make_call(request, self._redis_now()), protocol.dump_reply, partial(self._finish, request)
+            )
+        except RPCError as error:
+            self._refuse(request, error, forget=True)
+
+    async def _finish(self, request: Request, kept_reply: bytes) -> None:
+        if request.reply_to is None and not kept_reply.startswith(b'{"result"'):
+            error = protocol.read_reply(kept_reply).error
+            self._bury(request, error.message if error is not None else "it failed")
+        else:
+            self._end(request, kept_reply)
+
+    async def _start_unless_repeated(self, requests: Sequence[Request]) -> None:
+        records = await self._take_records(requests)
+        for request, record in zip(requests, records, strict=True):
+            if record is None:
+                self._start(request)
+            else:
+                self._answer_repeat(request, record)
+
+    async def _take_records(self, requests: Sequence[Request]) -> list[bytes | None]:
+        """None where the record was free and is now this request's."""
+        pipeline = self._client.pipeline(transaction=False)
+        for request in requests:
+            seconds = int(request.timeout_seconds or protocol.KEPT_SECONDS) + int(request.keep_seconds)
+            key = self._keys.call(request.correlation_id)
+            pipeline.execute_command("SET", key, protocol.TAKEN + request.mark, "NX", "GET", "EX", seconds)
+        answers: list[Any] = await pipeline.execute()
+        return answers
+
+    def _answer_repeat(self, request: Request, record: bytes) -> bool:
+        """False when the first request with this id still runs, and a look at it later has been arranged."""
+        repeat = judge_record(record, request.mark)
+        if repeat is Repeat.WAIT:
+            self._wait_for_first(request)
+            return False
+        self.counts["repeated"] += 1
+        if repeat is Repeat.ANSWER:
+            self._end(request, record[1 + protocol.MARK_BYTES :])
+        elif repeat is Repeat.CONFLICT:
+            self._refuse(request, MalformedMessageError("this correlation id belongs to another call"), forget=False)
+        else:
+            lost = OutcomeUnknownError(f"{request.method} has run; its reply was too large to keep")
+            self._refuse(request, lost, forget=False)
+        return True
+
+    def _wait_for_first(self, request: Request) -> None:
+        task = asyncio.get_running_loop().create_task(self._watch_first(request))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _watch_first(self, request: Request) -> None:
+        import redis
+
+        pause = FIRST_LOOK_SECONDS
+        try:
+            while not has_expired(request, self._redis_now()):
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_LOOK_SECONDS)
+                try:
+                    (record,) = await self._take_records([request])
+                except (redis.RedisError, OSError) as error:
+                    logger.warning("a repeated request waits for Redis: %r", error)
+                    continue
+                if record is None:
+                    self._start(request)  # the first was dropped before it began
+                    return
+                if judge_record(record, request.mark) is not Repeat.WAIT:
+                    self._answer_repeat(request, record)
+                    return
+            self._outbox.add(Ending(request.entry_id, ()))
+        except asyncio.CancelledError:
+            self._refuse(request, ServiceUnavailableError("the server is shutting down"), forget=False)
+
+    def _end(self, request: Request, kept_reply: bytes) -> None:
+        self._outbox.add(endings.ended(request, kept_reply, self._keys, datetime.now(UTC), self._reply_ttl))
+
+    def _refuse(self, request: Request, error: RPCError, *, forget: bool) -> None:
+        self.counts["refused"] += 1
+        reply = Reply.of_error(error)
+        self._outbox.add(endings.refused(request, reply, self._keys, datetime.now(UTC), self._reply_ttl, forget=forget))
+
+    def _bury(self, request: Request, reason: str) -> None:
+        """To the dead letters; a caller that waits is told."""
+        self.counts["dead"] += 1
+        error = OutcomeUnknownError(f"{request.method} was given up: {reason}")
+        ending = endings.ended(
+            request, protocol.dump_reply(Reply.of_error(error)), self._keys, datetime.now(UTC), self._reply_ttl
+        )
+        letter = self._letter(request.entry_id, reason, request.deliveries)
+        self._outbox.add(Ending(request.entry_id, (*ending.commands, letter)))
+
+    def _refuse_malformed(self, entry: Malformed) -> None:
+        self.counts["malformed"] += 1
+        reply = Reply.of_error(MalformedMessageError(entry.reason))
+        told = endings.malformed_reply(entry, reply, datetime.now(UTC), self._reply_ttl)
+        self._outbox.add(Ending(entry.entry_id, (*told, self._letter(entry.entry_id, entry.reason, 1))))
+
+    def _letter(self, entry_id: str, reason: str, deliveries: int) -> Command:
+        at_ms = int(self._redis_now() * 1000)
+        return endings.dead_letter(entry_id, self._open[entry_id], reason, deliveries, self._keys, at_ms)
+
+    def _redis_now(self) -> float:
+        return self._clock.now(time.monotonic())
+
+    def _close_entry(self, entry_id: str) -> None:
+        self._open.pop(entry_id, None)
+        self._lost.discard(entry_id)
+        self._fewer.set()
