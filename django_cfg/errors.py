@@ -212,7 +212,7 @@ class RPCOverloadedError(ServiceUnavailableError):
     """Too many requests wait in the stream; nothing was sent. `retry_after` is in seconds."""
 
     def __init__(self, message: str = "", *, retry_after: float, details: dict[str, Any] | None = None) -> None:
-        text = message or f"the request stream is full; try again in {retry_after:g} s"
+        text = message or f"too many requests are waiting; nothing was sent, try again in {retry_after:g} s"
         super().__init__(text, details=details, retry_after=retry_after)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from django_cfg.apps.centrifugo.management.commands.runcentrifugo import api_note
+
 ROOT = Path(__file__).parents[1]
 WAIT_SECONDS = 30
 
@@ -174,3 +176,17 @@ def test_keys_that_are_not_implemented_are_named(site: Path) -> None:
         process.terminate()
         output, _ = process.communicate(timeout=WAIT_SECONDS)
     assert "Not implemented by the embedded server: admin.enabled, engine.type\n" in output
+
+
+@pytest.mark.parametrize(
+    ("api_url", "url", "said"),
+    [
+        ("http://127.0.0.1:8000/api", "http://127.0.0.1:8000/", False),
+        ("http://127.0.0.1:8000/api", "http://127.0.0.1:8001/", True),
+    ],
+)
+def test_an_api_url_of_another_port_is_pointed_out(api_url: str, url: str, said: bool) -> None:
+    note = api_note(api_url, url)
+
+    assert note == (f"Other processes publish to {api_url}; to reach this server set "
+                    f"CENTRIFUGO['api_url'] = '{url}api'." if said else "")  # fmt: skip

@@ -4,104 +4,149 @@ Nothing here retries: a request that was sent twice would run twice, and a wait 
 deadline. Answers come raw (RESP2, no response callbacks), so their shapes do not depend on redis-py's settings.
 """
 
+# ruff: noqa: E402 - whoever has no redis installed is to get a sentence, not an ImportError
 from __future__ import annotations
 
 import os
 import socket
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.extra import require_redis
 
-if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
+require_redis()
 
-__all__ = ["OUR_PREFIX", "SLICE_SECONDS", "async_client", "connection_pool", "consumer_name", "sync_client"]
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+__all__ = [
+    "FAILURES",
+    "OUR_PREFIX",
+    "SLICE_SECONDS",
+    "AsyncRedis",
+    "Command",
+    "Redis",
+    "blocking_connections",
+    "consumer_name",
+    "pairs",
+]
+
+Command: TypeAlias = Sequence[str | bytes | int | float]
+
+FAILURES = (redis.RedisError, OSError)
+"""Everything that a command may raise."""
 
 SLICE_SECONDS = 1.0
 """The longest that Redis itself blocks; whoever waits longer asks again, so that a lost link is soon noticed."""
+
+OUR_PREFIX = "rpc-"
+"""Begins the names of consumers that say that they live."""
 
 CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 5.0
 BLOCKING_SECONDS = SLICE_SECONDS + 2.0
 POOL_WAIT_SECONDS = 5.0
-OUR_PREFIX = "rpc-"
-"""Begins the names of consumers that say that they live."""
 
 
-def _options(config: WebSocketRPCConfig, timeout_seconds: float) -> dict[str, Any]:
-    return {
-        "socket_connect_timeout": CONNECT_SECONDS,
-        "socket_timeout": timeout_seconds,
-        "socket_keepalive": True,
-        "socket_keepalive_options": {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
-        "protocol": 2,
-        "decode_responses": False,
-        "health_check_interval": 0,
-        "client_name": f"{config.module_name}:{os.getpid()}",
-    }
+class Redis:
+    """Short commands from any thread; waits for one of its connections rather than raise."""
+
+    def __init__(self, config: WebSocketRPCConfig, connections: int, *, blocking: bool = False) -> None:
+        pool: Any = redis.BlockingConnectionPool
+        self._client: Any = redis.Redis(
+            connection_pool=pool.from_url(
+                config.redis_url,
+                max_connections=connections,
+                timeout=POOL_WAIT_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+                **_options(config, BLOCKING_SECONDS if blocking else COMMAND_SECONDS),
+            )
+        )
+        self._client.response_callbacks.clear()
+
+    def run(self, *command: str | bytes | int | float) -> Any:
+        """Raises one of FAILURES."""
+        return self._client.execute_command(*command)
+
+    def batch(self, commands: Iterable[Command]) -> list[Any]:
+        """In one round trip; an answer may be an exception. Raises one of FAILURES."""
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+        return answers
+
+    def close(self) -> None:
+        self._client.connection_pool.disconnect()
 
 
-def _socket_options(config: WebSocketRPCConfig, timeout_seconds: float) -> dict[str, Any]:
-    """Unix sockets know no keepalive."""
-    options = _options(config, timeout_seconds)
-    if config.redis_url.startswith("unix:"):
-        del options["socket_keepalive"], options["socket_keepalive_options"]
-    return options
+class AsyncRedis:
+    """As Redis, for the event loop that it is first used in."""
+
+    def __init__(self, config: WebSocketRPCConfig, connections: int, *, blocking: bool = False) -> None:
+        pool: Any = redis.asyncio.BlockingConnectionPool
+        self._client: Any = redis.asyncio.Redis(
+            connection_pool=pool.from_url(
+                config.redis_url,
+                max_connections=connections,
+                timeout=POOL_WAIT_SECONDS,
+                retry=AsyncRetry(NoBackoff(), 0),
+                **_options(config, BLOCKING_SECONDS if blocking else COMMAND_SECONDS),
+            )
+        )
+        self._client.response_callbacks.clear()
+
+    async def run(self, *command: str | bytes | int | float) -> Any:
+        """Raises one of FAILURES."""
+        return await self._client.execute_command(*command)
+
+    async def batch(self, commands: Iterable[Command], *, atomic: bool = False) -> list[Any]:
+        """In one round trip; an answer may be an exception. Raises one of FAILURES."""
+        pipeline = self._client.pipeline(transaction=atomic)
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers
+
+    async def close(self) -> None:
+        await self._client.connection_pool.disconnect()
 
 
-def connection_pool(config: WebSocketRPCConfig) -> redis.ConnectionPool:
-    """Makes blocking connections, each for one thread at a time."""
-    require_redis()
-    import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    return redis.ConnectionPool.from_url(
-        config.redis_url, retry=Retry(NoBackoff(), 0), **_socket_options(config, BLOCKING_SECONDS)
-    )
-
-
-def sync_client(config: WebSocketRPCConfig, connections: int) -> redis.Redis:
-    """For short commands; waits for one of its connections rather than raise."""
-    require_redis()
-    import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    pool = redis.BlockingConnectionPool.from_url(
-        config.redis_url,
-        max_connections=connections,
-        timeout=POOL_WAIT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        **_socket_options(config, COMMAND_SECONDS),
-    )
-    client = redis.Redis(connection_pool=pool)
-    client.response_callbacks.clear()
-    return client
-
-
-def async_client(config: WebSocketRPCConfig, connections: int, *, blocking: bool = False) -> redis.asyncio.Redis:
-    """As `sync_client`; `blocking` for commands that Redis answers up to a slice later."""
-    require_redis()
-    import redis.asyncio
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        config.redis_url,
-        max_connections=connections,
-        timeout=POOL_WAIT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        **_socket_options(config, BLOCKING_SECONDS if blocking else COMMAND_SECONDS),
-    )
-    client = redis.asyncio.Redis(connection_pool=pool)
-    client.response_callbacks.clear()
-    return client
+def blocking_connections(config: WebSocketRPCConfig) -> Any:
+    """A pool whose `make_connection()` gives connections for one thread at a time, to be written and read by hand."""
+    pool: Any = redis.ConnectionPool
+    return pool.from_url(config.redis_url, retry=Retry(NoBackoff(), 0), **_options(config, BLOCKING_SECONDS))
 
 
 def consumer_name(role: str) -> str:
     """Unique for each start, so that what a process has left behind is never taken for the next one's own."""
     return f"{OUR_PREFIX}{role}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+    """Redis writes mappings as name, value, name, value."""
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _options(config: WebSocketRPCConfig, timeout_seconds: float) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": timeout_seconds,
+        "protocol": 2,
+        "decode_responses": False,
+        "health_check_interval": 0,
+        "client_name": f"{config.module_name}:{os.getpid()}",
+    }
+    if not config.redis_url.startswith("unix:"):  # those know no keepalive
+        options["socket_keepalive"] = True
+        options["socket_keepalive_options"] = {
+            socket.TCP_KEEPIDLE: 30,
+            socket.TCP_KEEPINTVL: 5,
+            socket.TCP_KEEPCNT: 3,
+        }
+    return options

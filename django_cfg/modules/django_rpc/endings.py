@@ -58,7 +58,12 @@ def dead_letter(
     for name, value in fields.items():
         if name != b"fresh":  # that belongs to the first time alone
             command += [name, value]
-    facts = {"reason": reason[:LONGEST_REASON], "entry_id": entry_id, "deliveries": deliveries, "died_at_ms": at_ms}
+    facts: dict[str, str | int] = {
+        "reason": reason[:LONGEST_REASON],
+        "entry_id": entry_id,
+        "deliveries": deliveries,
+        "died_at_ms": at_ms,
+    }
     for fact, text in facts.items():
         command += [fact, text]
     return tuple(command)

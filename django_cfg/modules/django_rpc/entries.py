@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from django_cfg.errors import (
     MalformedMessageError,
@@ -18,6 +17,7 @@ from django_cfg.errors import (
     ServiceUnavailableError,
 )
 from django_cfg.modules.django_rpc import endings, protocol
+from django_cfg.modules.django_rpc.connecting import FAILURES, AsyncRedis
 from django_cfg.modules.django_rpc.endings import Command, Ending
 from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired, make_call, read_entry
 from django_cfg.modules.django_rpc.liveness import Liveness
@@ -27,9 +27,6 @@ from django_cfg.modules.django_rpc.recovery import Fate, Repeat, fate_of, judge_
 from django_cfg.rpc.call import Reply
 from django_cfg.rpc.router import MessageRouter
 from django_cfg.rpc.runner import CallRunner
-
-if TYPE_CHECKING:
-    import redis.asyncio
 
 __all__ = ["Entries"]
 
@@ -45,7 +42,7 @@ class Entries:
 
     def __init__(
         self,
-        client: redis.asyncio.Redis,
+        client: AsyncRedis,
         keys: Keys,
         *,
         router: MessageRouter,
@@ -175,12 +172,15 @@ class Entries:
 
     async def _take_records(self, requests: Sequence[Request]) -> list[bytes | None]:
         """None where the record was free and is now this request's."""
-        pipeline = self._client.pipeline(transaction=False)
+        commands: list[Command] = []
         for request in requests:
             seconds = int(request.timeout_seconds or protocol.KEPT_SECONDS) + int(request.keep_seconds)
             key = self._keys.call(request.correlation_id)
-            pipeline.execute_command("SET", key, protocol.TAKEN + request.mark, "NX", "GET", "EX", seconds)
-        answers: list[Any] = await pipeline.execute()
+            commands.append(("SET", key, protocol.TAKEN + request.mark, "NX", "GET", "EX", seconds))
+        answers = await self._client.batch(commands)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
         return answers
 
     def _answer_repeat(self, request: Request, record: bytes) -> bool:
@@ -205,8 +205,6 @@ class Entries:
         task.add_done_callback(self._waiting.discard)
 
     async def _watch_first(self, request: Request) -> None:
-        import redis
-
         pause = FIRST_LOOK_SECONDS
         try:
             while not has_expired(request, self._redis_now()):
@@ -214,7 +212,7 @@ class Entries:
                 pause = min(2 * pause, LONGEST_LOOK_SECONDS)
                 try:
                     (record,) = await self._take_records([request])
-                except (redis.RedisError, OSError) as error:
+                except FAILURES as error:
                     logger.warning("a repeated request waits for Redis: %r", error)
                     continue
                 if record is None:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django_cfg.modules.django_rpc import protocol, scripts
+from django_cfg.modules.django_rpc.connecting import FAILURES, AsyncRedis
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.redis_clock import RedisClock
-
-if TYPE_CHECKING:
-    import redis.asyncio
 
 __all__ = ["Liveness"]
 
@@ -28,9 +26,7 @@ MOST_OWN_ENTRIES = 100_000
 class Liveness:
     """`on_lapse(owned)` hears which entries are still this consumer's own after a silence."""
 
-    def __init__(
-        self, client: redis.asyncio.Redis, keys: Keys, consumer: str, on_lapse: Callable[[set[str]], None]
-    ) -> None:
+    def __init__(self, client: AsyncRedis, keys: Keys, consumer: str, on_lapse: Callable[[set[str]], None]) -> None:
         self.clock = RedisClock()
         self._client = client
         self._keys = keys
@@ -58,12 +54,10 @@ class Liveness:
 
     async def join(self) -> None:
         """Create the stream, the group and this consumer where they are missing; raises RedisError."""
-        import redis
-
         await self.renew()
         try:
             await self._run("XGROUP", "CREATE", self._keys.stream, self._keys.group, "0", "MKSTREAM")
-        except redis.ResponseError as error:
+        except FAILURES as error:
             if "BUSYGROUP" not in str(error):
                 raise
         await self._run("XGROUP", "CREATECONSUMER", self._keys.stream, self._keys.group, self._consumer)
@@ -88,17 +82,15 @@ class Liveness:
         self._until = sent + LEASE_SECONDS
 
     async def _owned(self) -> set[str]:
-        import redis
-
         try:
             rows = await self._run(
                 "XPENDING", self._keys.stream, self._keys.group, "-", "+", MOST_OWN_ENTRIES, self._consumer
             )
-        except redis.ResponseError as error:
+        except FAILURES as error:
             if "NOGROUP" not in str(error):
                 raise
             return set()
         return {row[0].decode() for row in rows}
 
     async def _run(self, *command: str | int) -> Any:
-        return await self._client.execute_command(*command)
+        return await self._client.run(*command)

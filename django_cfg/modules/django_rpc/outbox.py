@@ -7,13 +7,10 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
 
+from django_cfg.modules.django_rpc.connecting import FAILURES, AsyncRedis
 from django_cfg.modules.django_rpc.endings import Ending, batch_commands
 from django_cfg.modules.django_rpc.protocol import Keys
-
-if TYPE_CHECKING:
-    import redis.asyncio
 
 __all__ = ["Outbox", "backoff_seconds"]
 
@@ -38,7 +35,7 @@ class Outbox:
 
     def __init__(
         self,
-        client: redis.asyncio.Redis,
+        client: AsyncRedis,
         keys: Keys,
         *,
         confirm: Callable[[], Awaitable[None]],
@@ -76,8 +73,6 @@ class Outbox:
                 self._on_done(ending.entry_id)
 
     async def _send(self, batch: list[Ending]) -> None:
-        import redis
-
         attempt = 0
         while True:
             try:
@@ -85,7 +80,7 @@ class Outbox:
                 owned = [ending for ending in batch if self._still_owned(ending.entry_id)]
                 if owned:
                     await self._execute(owned)
-            except (redis.RedisError, OSError) as error:
+            except FAILURES as error:
                 attempt += 1
                 logger.warning("%d replies wait for Redis: %r", len(batch), error)
                 await asyncio.sleep(backoff_seconds(attempt))
@@ -93,10 +88,6 @@ class Outbox:
                 return
 
     async def _execute(self, batch: list[Ending]) -> None:
-        pipeline = self._client.pipeline(transaction=True)
-        for command in batch_commands(batch, self._keys):
-            pipeline.execute_command(*command)
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        for answer in answers:
+        for answer in await self._client.batch(batch_commands(batch, self._keys), atomic=True):
             if isinstance(answer, Exception):  # a reply list that is no list, say; the others have arrived
                 logger.error("Redis refused part of a reply: %r", answer)

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
-from django_cfg.modules.django_rpc.connecting import OUR_PREFIX, SLICE_SECONDS, async_client, consumer_name
+from django_cfg.modules.django_rpc.connecting import (
+    FAILURES,
+    OUR_PREFIX,
+    SLICE_SECONDS,
+    AsyncRedis,
+    consumer_name,
+    pairs,
+)
 from django_cfg.modules.django_rpc.entries import Entries, Fields
 from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.no_claims import NoClaims
@@ -55,8 +62,8 @@ class StreamServer:
         self.consumer = consumer_name(role)
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()
-        self._reader = async_client(config, 1, blocking=True)
-        self._writer = async_client(config, min(4, config.redis_max_connections))
+        self._reader = AsyncRedis(config, 1, blocking=True)
+        self._writer = AsyncRedis(config, min(4, config.redis_max_connections))
         self._lanes = Lanes(self._options.database_lanes)
         bound = self._options.concurrency
         self._runner = CallRunner(router, lanes=self._lanes, claims=NoClaims(), limits=Limits(bound, bound))
@@ -102,8 +109,6 @@ class StreamServer:
 
     async def _read(self) -> None:
         """Survives whatever happens to Redis: a lost link, a restart, a FLUSHALL."""
-        import redis
-
         joined, unsure, attempt = False, False, 0
         while not self._stop.is_set():
             try:
@@ -116,7 +121,7 @@ class StreamServer:
                     unsure = False
                 await self._read_once()
                 attempt = 0
-            except (redis.RedisError, OSError) as error:
+            except FAILURES as error:
                 if "NOGROUP" in str(error):
                     logger.warning("the group %s has gone; it is created again", self._keys.group)
                 else:
@@ -138,7 +143,7 @@ class StreamServer:
         command: list[str | int] = ["XREADGROUP", "GROUP", self._keys.group, self.consumer, "COUNT", count]
         if after == ">":
             command += ["BLOCK", int(SLICE_SECONDS * 1000)]
-        answer: Any = await self._reader.execute_command(*command, "STREAMS", self._keys.stream, after)
+        answer: Any = await self._reader.run(*command, "STREAMS", self._keys.stream, after)
         return _rows(answer[0][1]) if answer else []
 
     def _free(self) -> int:
@@ -160,32 +165,30 @@ class StreamServer:
             return
 
     async def _heartbeat(self) -> None:
-        import redis
-
         await self._ready.wait()
         while True:
             try:
                 await self._liveness.renew()
                 if not self._stop.is_set():
                     await self._recover()
-            except (redis.RedisError, OSError) as error:
+            except FAILURES as error:
                 if "NOGROUP" not in str(error):  # the reader creates it again
                     logger.warning("Redis failed at a heartbeat: %r", error)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def _recover(self) -> None:
-        rows: Any = await self._writer.execute_command("XINFO", "CONSUMERS", self._keys.stream, self._keys.group)
-        scores: Any = await self._writer.execute_command("ZRANGE", self._keys.servers, 0, -1, "WITHSCORES")
-        alive = {name.decode(): float(score) for name, score in _pairs(scores)}
+        rows: Any = await self._writer.run("XINFO", "CONSUMERS", self._keys.stream, self._keys.group)
+        scores: Any = await self._writer.run("ZRANGE", self._keys.servers, 0, -1, "WITHSCORES")
+        alive = {name.decode(): float(score) for name, score in pairs(scores)}
         now_ms = self._liveness.clock.now(asyncio.get_running_loop().time()) * 1000
-        consumers = read_consumers((dict(_pairs(row)) for row in rows), OUR_PREFIX)
+        consumers = read_consumers((dict(pairs(row)) for row in rows), OUR_PREFIX)
         for consumer in dead_consumers(consumers, alive, now_ms, self.consumer):
             if free := self._free():
                 await self._take_over(consumer, min(free, MOST_AT_ONCE))
 
     async def _take_over(self, consumer: Consumer, count: int) -> None:
         keys = self._keys
-        claimed: Any = await self._writer.execute_command(
+        claimed: Any = await self._writer.run(
             "EVAL", scripts.CLAIM, 2, keys.stream, keys.servers, keys.group, self.consumer, consumer.name, count,
             int(consumer.ours),
         )  # fmt: skip
@@ -193,7 +196,7 @@ class StreamServer:
             logger.warning("%d entries of %s, which has died, are taken over", len(claimed), consumer.name)
         for entry_id, deliveries, fields in claimed:
             if fields is not None:
-                self._entries.take_over(entry_id.decode(), dict(_pairs(fields)), int(deliveries))
+                self._entries.take_over(entry_id.decode(), dict(pairs(fields)), int(deliveries))
 
     async def _drain(self) -> bool:
         answered = await self._entries.drain(self._options.drain_seconds)
@@ -202,23 +205,17 @@ class StreamServer:
         return answered
 
     async def _close(self) -> None:
-        import redis
-
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._liveness.leave()
-        except (redis.RedisError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             logger.warning("Redis could not be told that this server ends: %r", error)
         self._entries.close()
         self._lanes.close()
-        await self._reader.aclose()
-        await self._writer.aclose()
+        await self._reader.close()
+        await self._writer.close()
 
 
 def _rows(answer: Sequence[Any]) -> list[tuple[str, Fields]]:
     """Entries that were deleted while they were pending have no fields."""
-    return [(row[0].decode(), dict(_pairs(row[1]))) for row in answer if row[1] is not None]
-
-
-def _pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
-    return zip(flat[::2], flat[1::2], strict=True)
+    return [(row[0].decode(), dict(pairs(row[1]))) for row in answer if row[1] is not None]

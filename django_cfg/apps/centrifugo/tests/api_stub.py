@@ -49,7 +49,7 @@ class ApiStub:
                 self.end_headers()
                 self.wfile.write(answer)
 
-            def log_message(self, *args: object) -> None: ...
+            def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - the parent's name
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True

@@ -63,7 +63,7 @@ def test_a_config_that_others_could_read_is_closed_to_them(tmp_path: Path) -> No
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="cannot write .*config.json: No such file"):
+    with pytest.raises(CommandError, match=r"cannot write .*config\.json: No such file"):
         run("generate_centrifugo_config", "-o", str(tmp_path / "missing" / "config.json"))
 
 

@@ -42,7 +42,7 @@ class Bodies:
     """A stream of bodies, the same for one seed."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311 - to repeat it, not to keep a secret
 
     def value(self, depth: int = 0) -> Any:
         kind = self.random.randrange(8 if depth < 4 else 4)

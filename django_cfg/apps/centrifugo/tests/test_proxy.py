@@ -181,7 +181,7 @@ def test_replies() -> None:
     assert proxy.encode_reply("c1", Reply(result=b""), 1024) == b'{"correlation_id":"c1","result":null}'
     assert json.loads(proxy.encode_reply("c1", Reply(error=error(retry_after=2.0)), 1024)) == {
         "correlation_id": "c1",
-        "error": {"code": "timeout", "message": "text", "details": None, "retryable": False, "retry_after": 2.0},
+        "error": {"code": "timeout", "message": "text", "details": None, "retryable": True, "retry_after": 2.0},
     }
 
 

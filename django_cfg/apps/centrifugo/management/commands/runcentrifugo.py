@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import autoreload
@@ -58,9 +59,19 @@ class Command(BaseCommand):
         if missing := unimplemented_keys(data):
             self.stdout.write(f"Not implemented by the embedded server: {', '.join(missing)}")
         shown = f"[{address}]" if ":" in address else address
-        self.stdout.write(f"Serving on http://{shown}:{listener.getsockname()[1]}/ (stop with CONTROL-C)")
+        url = f"http://{shown}:{listener.getsockname()[1]}/"
+        self.stdout.write(f"Serving on {url} (stop with CONTROL-C)")
+        if options["config"] is None and (note := api_note(get_config().api_url, url)):
+            self.stdout.write(note)
         self.stdout.flush()
         serve(server, listener)
+
+
+def api_note(api_url: str, url: str) -> str:
+    """What to say when other processes of the project would publish somewhere else; else empty."""
+    if urlsplit(api_url).port == urlsplit(url).port:
+        return ""
+    return f"Other processes publish to {api_url}; to reach this server set CENTRIFUGO['api_url'] = '{url}api'."
 
 
 def parse_address(text: str) -> tuple[str, int]:
