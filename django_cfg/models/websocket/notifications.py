@@ -83,9 +83,7 @@ class NotificationResponse(WireModel):
 class BatchNotificationRequest(WireModel):
     """Send many notifications by one call."""
 
-    notifications: list[NotificationRequest] = Field(
-        min_length=1, max_length=LARGEST_BATCH, description=f"At most {LARGEST_BATCH}"
-    )
+    notifications: list[NotificationRequest] = Field(min_length=1, max_length=LARGEST_BATCH, description="What to send")
 
 
 class BatchNotificationResponse(WireModel):

@@ -31,7 +31,7 @@ class WebSocketRPCConfig(TypedSettings):
     redis_max_connections: int = Field(default=50, gt=0, description="The most connections of one process")
 
     rpc_timeout: int = Field(
-        default=30, gt=0, le=LONGEST_TIMEOUT_SECONDS, description="Deadline of a call that names none"
+        default=30, ge=1, le=LONGEST_TIMEOUT_SECONDS, description="Deadline of a call that names none"
     )
     request_stream: str = Field(default="stream:requests", min_length=1, description="Stream of requests to servers")
     consumer_group: str = Field(

@@ -33,7 +33,10 @@ __all__ = [
     "Redis",
     "blocking_connections",
     "consumer_name",
+    "is_missing_script",
+    "is_refusal",
     "pairs",
+    "read_run_id",
 ]
 
 Command: TypeAlias = Sequence[str | bytes | int | float]
@@ -126,6 +129,22 @@ def blocking_connections(config: WebSocketRPCConfig) -> Any:
 def consumer_name(role: str) -> str:
     """Unique for each start, so that what a process has left behind is never taken for the next one's own."""
     return f"{OUR_PREFIX}{role}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def is_missing_script(error: BaseException) -> bool:
+    """Whether Redis does not know the script that EVALSHA names: it has restarted, or its scripts were flushed."""
+    return isinstance(error, redis.exceptions.NoScriptError)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether Redis itself answered with the error, so that nothing is in doubt."""
+    return isinstance(error, redis.ResponseError)
+
+
+def read_run_id(info: bytes) -> str:
+    """From INFO: unique for each start of a Redis process."""
+    _, _, rest = info.partition(b"run_id:")
+    return rest.partition(b"\r")[0].decode()
 
 
 def pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:

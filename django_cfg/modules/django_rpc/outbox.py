@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from django_cfg.modules.django_rpc.connecting import FAILURES, AsyncRedis
 from django_cfg.modules.django_rpc.endings import Ending, batch_commands
+from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys
 
-__all__ = ["Outbox", "backoff_seconds"]
+__all__ = ["Outbox"]
 
 logger = logging.getLogger("django_cfg.rpc.redis")
 
 BATCH = 256
-FIRST_DELAY_SECONDS = 0.05
-LONGEST_DELAY_SECONDS = 1.0
-
-
-def backoff_seconds(attempt: int) -> float:
-    """Before attempt 1, 2, ...: doubling, with jitter."""
-    delay: float = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(attempt, 10))
-    return delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
 class Outbox:

@@ -5,7 +5,9 @@ They touch several keys at once, which Redis Cluster allows only for keys of one
 
 from __future__ import annotations
 
-__all__ = ["ALIVE", "CLAIM", "ENQUEUE", "LEAVE", "NO_RESPONDERS", "OVERLOADED"]
+import hashlib
+
+__all__ = ["ALIVE", "CLAIM", "ENQUEUE", "ENQUEUE_SHA", "EXPLAIN", "LEAVE", "NO_RESPONDERS", "OVERLOADED"]
 
 NO_RESPONDERS = b"!no_responders"
 OVERLOADED = b"!overloaded"
@@ -68,6 +70,8 @@ end
 return answers
 """
 
+ENQUEUE_SHA = hashlib.sha1(ENQUEUE.encode(), usedforsecurity=False).hexdigest()
+
 ALIVE = """
 -- KEYS: servers. ARGV: consumer, ms until it counts as dead, seconds until the key is forgotten, 1 or -1
 -- A draining server writes its moment negative: it owns its entries still, but answers nothing new.
@@ -108,4 +112,29 @@ if not pending.err and #pending == 0 then
   redis.pcall('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 end
 return 1
+"""
+
+EXPLAIN = """
+-- KEYS: stream, servers, the call's record. ARGV: group, entry id, most entries to count
+-- Returns [live servers, entry there (0/1), consumer, ms since delivery, deliveries, entries ahead, record].
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local live = redis.call('ZCOUNT', KEYS[2], now, '+inf')
+local there = #redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
+local record = redis.call('GET', KEYS[3])
+local consumer, idle, deliveries, ahead = false, 0, 0, 0
+local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
+if not pending.err and pending[1] then
+  consumer, idle, deliveries = pending[1][2], pending[1][3], pending[1][4]
+elseif there == 1 then
+  local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+  local last = '-'
+  if not groups.err then
+    for _, group in ipairs(groups) do
+      if group[2] == ARGV[1] then last = '(' .. group[8] end
+    end
+  end
+  ahead = #redis.call('XRANGE', KEYS[1], last, '(' .. ARGV[2], 'COUNT', ARGV[3])
+end
+return {live, there, consumer, idle, deliveries, ahead, record}
 """

@@ -22,7 +22,7 @@ from django_cfg.modules.django_rpc.connecting import (
 from django_cfg.modules.django_rpc.entries import Entries, Fields
 from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.no_claims import NoClaims
-from django_cfg.modules.django_rpc.outbox import backoff_seconds
+from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.recovery import Consumer, dead_consumers, read_consumers
 from django_cfg.rpc.lanes import Lanes

@@ -423,16 +423,26 @@ async def test_what_a_drain_cuts_short_has_an_unknown_outcome() -> None:
 
 async def test_a_caller_that_leaves_does_not_stop_its_call() -> None:
     world = World()
-    calls = [
-        asyncio.create_task(world.runner.run(make_call("hold"))),
-        asyncio.create_task(world.runner.run_claimed(make_call("hold"), world.replies.encode, world.replies.send)),
+    finished: list[str] = []
+
+    async def hold(conn: Any, params: Any) -> None:
+        await world.gate.wait()
+        finished.append(conn.correlation_id)
+
+    world.handle("finish", hold)
+    native = make_call("finish", correlation_id="native")
+    claimed = make_call("finish", correlation_id="claimed")
+    calls: list[asyncio.Task[Any]] = [
+        asyncio.create_task(world.runner.run(native)),
+        asyncio.create_task(world.runner.run_claimed(claimed, world.replies.encode, world.replies.send)),
     ]
     await until(lambda: world.runs == 2)
     for task in calls:
         task.cancel()
     await asyncio.wait(calls)
     world.gate.set()
-    assert await world.replies.next() == {"result": "held"}
+    await until(lambda: world.runner.in_flight == 0)
+    assert sorted(finished) == ["claimed", "native"]
 
 
 def test_a_loop_that_ends_with_the_request() -> None:

@@ -37,6 +37,7 @@ from django_cfg.models.websocket import (
 )
 
 REPLY_TO = "list:response:7f0c"
+REQUEST: dict[str, Any] = {"method": "echo", "params": {}, "reply_to": REPLY_TO}
 NOTE: dict[str, Any] = {"user_id": "7", "notification_type": "order_update", "title": "T", "message": "M"}
 
 
@@ -49,7 +50,7 @@ class EchoResult(BaseModel):
 
 
 def request(**changes: Any) -> RPCRequest[Any]:
-    return RPCRequest[Any](**{"method": "echo", "params": {}, "reply_to": REPLY_TO} | changes)
+    return RPCRequest[Any].model_validate(REQUEST | changes)
 
 
 def refused_at(error: pytest.ExceptionInfo[ValidationError]) -> list[tuple[int | str, ...]]:
@@ -83,7 +84,7 @@ class TestMessages:
     def test_messages_never_change(self) -> None:
         message = BaseRPCMessage()
         with pytest.raises(ValidationError):
-            message.correlation_id = uuid4()
+            setattr(message, "correlation_id", uuid4())  # noqa: B010 - type checkers refuse the plain form as well
 
 
 class TestRequests:
@@ -140,10 +141,8 @@ class TestRequests:
 
     @pytest.mark.parametrize("field", ["method", "params", "reply_to"])
     def test_what_must_be_given(self, field: str) -> None:
-        given_fields = {"method": "echo", "params": {}, "reply_to": REPLY_TO}
-        del given_fields[field]
         with pytest.raises(ValidationError) as caught:
-            RPCRequest[Any].model_validate(given_fields)
+            RPCRequest[Any].model_validate({name: value for name, value in REQUEST.items() if name != field})
         assert refused_at(caught) == [(field,)]
 
     def test_parameters_are_typed(self) -> None:
@@ -197,7 +196,7 @@ class TestNotifications:
         assert NotificationRequest.model_validate_json(note.model_dump_json()) == note
 
     def test_the_primary_key_of_a_user_may_be_a_number(self) -> None:
-        assert NotificationRequest(**NOTE | {"user_id": 7}).user_id == "7"
+        assert NotificationRequest.model_validate(NOTE | {"user_id": 7}).user_id == "7"
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -388,7 +387,7 @@ MODELS = [model for name in websocket.__all__ if isinstance(model := getattr(web
 
 @pytest.mark.parametrize("model", [model for model in MODELS if issubclass(model, BaseModel)])
 def test_every_model_tolerates_unknown_keys_and_describes_its_fields(model: type[BaseModel]) -> None:
-    assert model.model_config["extra"] == "ignore"
+    assert model.model_config.get("extra") == "ignore"
     assert model.__doc__
     assert all(field.description for field in model.model_fields.values())
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage
-from django.core.checks.registry import registry
-from django.test import modify_settings, override_settings
+from django.test import override_settings
 
 from django_cfg.modules.django_rpc import checks
 from django_cfg.modules.django_rpc.checks import check_configuration, check_deployment
@@ -90,13 +91,11 @@ def test_a_redis_that_is_open_to_others(url: str, ids: list[str]) -> None:
 
 
 def test_the_app_registers_them() -> None:
-    registry.registered_checks.discard(check_configuration)
-    registry.deployment_checks.discard(check_deployment)
-    try:
-        with modify_settings(INSTALLED_APPS={"append": "django_cfg.modules.django_rpc"}):
-            from django.apps import apps
+    code = (
+        "import django; from django.conf import settings; from django.core.management import call_command\n"
+        "settings.configure(INSTALLED_APPS=['django_cfg.modules.django_rpc'], WEBSOCKET_RPC={'rpc_tmeout': 1})\n"
+        "django.setup(); call_command('check')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
-            assert apps.get_app_config("django_cfg_rpc").name == "django_cfg.modules.django_rpc"
-    finally:
-        registry.register(check_configuration, "compatibility")
-        registry.register(check_deployment, "security", deploy=True)
+    assert "(django_cfg_rpc.E001) settings.WEBSOCKET_RPC: unknown key 'rpc_tmeout'" in done.stderr

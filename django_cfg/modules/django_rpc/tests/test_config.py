@@ -61,7 +61,7 @@ def test_override_settings_is_seen_and_forgotten() -> None:
         ({"redis_ulr": "x"}, "settings.WEBSOCKET_RPC: unknown key 'redis_ulr' (did you mean 'redis_url'?)"),
         ({"timeout": 5}, "unknown key 'timeout' (did you mean 'rpc_timeout'?)"),
         ({"REDIS_URL": "x"}, "unknown key 'REDIS_URL' (did you mean "),
-        ({"rpc_timeout": 0}, "settings.WEBSOCKET_RPC['rpc_timeout']: Input should be greater than 0"),
+        ({"rpc_timeout": 0}, "settings.WEBSOCKET_RPC['rpc_timeout']: Input should be greater than or equal to 1"),
         ({"rpc_timeout": 301}, "settings.WEBSOCKET_RPC['rpc_timeout']: Input should be less than or equal to 300"),
         ({"stream_maxlen": -1}, "settings.WEBSOCKET_RPC['stream_maxlen']: "),
         ({"redis_max_connections": 0}, "settings.WEBSOCKET_RPC['redis_max_connections']: "),

@@ -53,7 +53,7 @@ def test_importing_needs_neither_redis_nor_settings() -> None:
 
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     extra.require_redis()
-    monkeypatch.setattr(extra, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(RPCConfigurationError) as caught:
         extra.require_redis()
     assert str(caught.value).endswith('which is not installed: pip install "django-cfg-realtime[redis]"')

@@ -1,0 +1,211 @@
+"""The path of many calls at a time: one reply list for the process, a reader that sorts it, a writer that batches."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django_cfg.errors import MalformedMessageError, RPCError
+from django_cfg.modules.django_rpc import scripts
+from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.connecting import (
+    FAILURES,
+    SLICE_SECONDS,
+    Redis,
+    is_missing_script,
+    is_refusal,
+    read_run_id,
+)
+from django_cfg.modules.django_rpc.outgoing import (
+    AfterLoss,
+    after_loss,
+    enqueue_command,
+    outcome_unknown,
+    read_answer,
+    refused,
+)
+from django_cfg.modules.django_rpc.pause import backoff_seconds
+from django_cfg.modules.django_rpc.protocol import Keys, read_response
+from django_cfg.modules.django_rpc.slots import Slot
+
+__all__ = ["SharedPath"]
+
+READ_AT_ONCE = 100
+WRITE_AT_ONCE = 128
+
+
+class SharedPath:
+    """Its two threads start with the first call and end with `close`. A forked child needs one of its own."""
+
+    def __init__(self, config: WebSocketRPCConfig, keys: Keys) -> None:
+        self._keys = keys
+        self._most = config.stream_maxlen
+        self._reply_list = keys.reply(str(uuid.uuid4()))
+        self._reader = Redis(config, 1, blocking=True)
+        self._writer = Redis(config, 1)
+        self._pending: dict[str, list[Slot]] = {}
+        self._queue: deque[Slot] = deque()
+        self._lock = threading.Lock()
+        self._to_write = threading.Event()
+        self._to_read = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._run_id = ""
+        self._closed = False
+
+    def submit(self, slots: Iterable[Slot]) -> None:
+        """Each is settled by the reply or an error, unless its caller gives up first (`forget`)."""
+        with self._lock:
+            for slot in slots:
+                # Two calls may share a correlation id, which belongs to their key; the reply is for both.
+                self._pending.setdefault(slot.outgoing.correlation_id, []).append(slot)
+                self._queue.append(slot)
+            if not self._threads:
+                self._start()
+        self._to_write.set()
+        self._to_read.set()
+
+    def forget(self, slot: Slot) -> None:
+        """Its caller waits no longer."""
+        with self._lock:
+            self._drop(slot)
+
+    def close(self) -> None:
+        """Ends both threads; what is pending is settled as unknown."""
+        self._closed = True
+        self._to_write.set()
+        self._to_read.set()
+        for thread in self._threads:
+            thread.join(SLICE_SECONDS + 1)
+        for slot in self._all_pending():
+            self._settle(slot, outcome_unknown(slot.outgoing.method, "the client was closed while it waited"))
+        self._reader.close()
+        self._writer.close()
+
+    def _start(self) -> None:
+        for work in (self._write_all, self._read_all):
+            thread = threading.Thread(target=work, name=f"rpc-{work.__name__.strip('_')}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _write_all(self) -> None:
+        while not self._closed:
+            self._to_write.wait()
+            self._to_write.clear()
+            while self._queue and not self._closed:
+                self._write([self._queue.popleft() for _ in range(min(WRITE_AT_ONCE, len(self._queue)))])
+
+    def _write(self, slots: list[Slot]) -> None:
+        for slot in slots:
+            slot.sent = True
+        try:
+            if not self._run_id:
+                self._run_id = read_run_id(self._writer.run("INFO", "server"))
+            answers = self._enqueue(slots)
+        except FAILURES as error:
+            if is_refusal(error):
+                for slot in slots:
+                    self._settle(slot, refused(error))
+            else:
+                self._settle_after_loss(slots, self._writer, error)
+            return
+        for slot, answer in zip(slots, answers, strict=True):
+            try:
+                slot.entry_id = read_answer(answer, slot.outgoing.method)
+            except RPCError as error:
+                self._settle(slot, error)
+
+    def _enqueue(self, slots: Sequence[Slot]) -> list[bytes]:
+        requests = [(slot.outgoing, self._reply_list) for slot in slots]
+        command = enqueue_command(self._keys, self._most, requests)
+        try:
+            answers: list[bytes] = self._writer.run(*command)
+        except FAILURES as error:
+            if not is_missing_script(error):
+                raise
+            answers = self._writer.run("EVAL", scripts.ENQUEUE, *command[2:])
+        return answers
+
+    def _read_all(self) -> None:
+        attempt = 0
+        while not self._closed:
+            if not self._pending:
+                self._to_read.wait()
+                self._to_read.clear()
+                continue
+            try:
+                popped: Any = self._reader.run(
+                    "BLMPOP", SLICE_SECONDS, 1, self._reply_list, "RIGHT", "COUNT", READ_AT_ONCE
+                )
+                attempt = 0
+            except FAILURES as error:
+                attempt += 1
+                self._settle_after_loss(self._all_sent(), self._reader, error)
+                time.sleep(backoff_seconds(attempt))
+                continue
+            for message in popped[1] if popped else ():
+                self._deliver(message)
+
+    def _deliver(self, message: bytes) -> None:
+        try:
+            correlation_id, reply = read_response(message)
+        except MalformedMessageError:
+            return  # nobody can be found in it; its caller learns from the record, or at its deadline
+        with self._lock:
+            slots = self._pending.pop(correlation_id or "", [])
+        for slot in slots:
+            slot.settle(reply)
+
+    def _settle_after_loss(self, slots: Sequence[Slot], client: Redis, cause: BaseException) -> None:
+        """What became of sent requests when a link broke; waits for Redis as long as anybody waits for them."""
+        attempt = 0
+        while not self._closed and (slots := [slot for slot in slots if slot.outcome is None and self._waits(slot)]):
+            attempt += 1
+            try:
+                run_id = read_run_id(client.run("INFO", "server"))
+                records = client.run("MGET", *(self._keys.call(slot.outgoing.correlation_id) for slot in slots))
+            except FAILURES:
+                time.sleep(backoff_seconds(attempt))
+                continue
+            same_run = run_id == self._run_id
+            for slot, record in zip(slots, records, strict=True):
+                self._settle_one(slot, record, same_run, cause)
+            self._run_id = run_id
+            return
+
+    def _settle_one(self, slot: Slot, record: bytes | None, same_run: bool, cause: BaseException) -> None:
+        accepted = slot.entry_id is not None
+        verdict, reply = after_loss(slot.outgoing, record, accepted=accepted, same_run=same_run)
+        if verdict is AfterLoss.ANSWER and reply is not None:
+            self._settle(slot, reply)
+        elif verdict is AfterLoss.UNKNOWN:
+            self._settle(slot, outcome_unknown(slot.outgoing.method, f"Redis was lost while it waited ({cause})"))
+        elif verdict is AfterLoss.RESEND:
+            slot.sent = False
+            self._queue.append(slot)
+            self._to_write.set()
+
+    def _settle(self, slot: Slot, outcome: Any) -> None:
+        self.forget(slot)
+        slot.settle(outcome)
+
+    def _drop(self, slot: Slot) -> None:
+        slots = self._pending.get(slot.outgoing.correlation_id, [])
+        if slot in slots:
+            slots.remove(slot)
+        if not slots:
+            self._pending.pop(slot.outgoing.correlation_id, None)
+
+    def _waits(self, slot: Slot) -> bool:
+        with self._lock:
+            return slot in self._pending.get(slot.outgoing.correlation_id, [])
+
+    def _all_pending(self) -> list[Slot]:
+        with self._lock:
+            return [slot for slots in self._pending.values() for slot in slots]
+
+    def _all_sent(self) -> list[Slot]:
+        return [slot for slot in self._all_pending() if slot.sent]

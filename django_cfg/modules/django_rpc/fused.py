@@ -1,0 +1,227 @@
+"""The path of few calls at a time: request and wait leave in one write, on a connection of the calling thread."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+from django_cfg.errors import RPCConnectionError
+from django_cfg.modules.django_rpc import scripts
+from django_cfg.modules.django_rpc.connecting import (
+    FAILURES,
+    SLICE_SECONDS,
+    Command,
+    blocking_connections,
+    is_missing_script,
+    is_refusal,
+    read_run_id,
+)
+from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.outgoing import (
+    AfterLoss,
+    Outgoing,
+    after_loss,
+    enqueue_command,
+    outcome_unknown,
+    read_answer,
+    refused,
+)
+from django_cfg.modules.django_rpc.pause import backoff_seconds
+from django_cfg.modules.django_rpc.protocol import Keys, read_response
+from django_cfg.rpc.call import Reply
+
+__all__ = ["FusedPath", "Link"]
+
+MOST_IDLE = 16
+
+
+class Link:
+    """One connection, opened at once; `run_id` is the Redis process at its other end. Raises one of FAILURES."""
+
+    def __init__(self, pool: Any) -> None:
+        self._connection: Any = pool.make_connection()
+        try:
+            self._connection.connect()
+            self.run_id = read_run_id(self.run("INFO", "server"))
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, *command: str | bytes | int) -> Any:
+        self.send(command)
+        return self.read()
+
+    def send(self, *commands: Command) -> None:
+        """In one write."""
+        packed = self._connection.pack_commands(commands)
+        self._connection.send_packed_command(packed, check_health=False)
+
+    def read(self) -> Any:
+        return self._connection.read_response(disconnect_on_error=True)
+
+    def is_clean(self) -> bool:
+        """Whether the other end is there and nothing unread is left."""
+        try:
+            return not self._connection.can_read(timeout=0)
+        except FAILURES:
+            return False
+
+    def close(self) -> None:
+        self._connection.disconnect()
+
+
+class FusedPath:
+    """Keeps idle links for the next callers; any thread may call."""
+
+    def __init__(self, config: WebSocketRPCConfig, keys: Keys) -> None:
+        self.connections = blocking_connections(config)
+        self._keys = keys
+        self._most = config.stream_maxlen
+        self._idle: deque[Link] = deque(maxlen=MOST_IDLE)
+
+    def call(self, outgoing: Outgoing, deadline: float) -> Reply | str | None:
+        """The reply, or at the `deadline` (monotonic seconds) the entry's id, or None if Redis never confirmed it.
+
+        Raises NoResponders, RPCOverloadedError, RPCConnectionError.
+        """
+        exchange = _Exchange(self, outgoing, deadline)
+        try:
+            return exchange.run()
+        finally:
+            exchange.release()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def enqueue(self, outgoing: Outgoing, reply_to: str) -> tuple[str | bytes | int, ...]:
+        return enqueue_command(self._keys, self._most, [(outgoing, reply_to)], refusal_list=reply_to)
+
+    def reply_list(self, outgoing: Outgoing) -> str:
+        return self._keys.reply(outgoing.correlation_id)
+
+    def record_key(self, outgoing: Outgoing) -> str:
+        return self._keys.call(outgoing.correlation_id)
+
+    def take(self) -> Link:
+        """An idle link that is still good, or a new one; raises one of FAILURES."""
+        while self._idle:
+            link = self._pop()
+            if link is not None and link.is_clean():
+                return link
+            if link is not None:
+                link.close()
+        return Link(self.connections)
+
+    def give_back(self, link: Link) -> None:
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append(link)
+        else:
+            link.close()
+
+    def _pop(self) -> Link | None:
+        try:
+            return self._idle.pop()
+        except IndexError:  # another thread was quicker
+            return None
+
+
+class _Exchange:
+    """One call on one link, and on further ones when that breaks."""
+
+    def __init__(self, path: FusedPath, outgoing: Outgoing, deadline: float) -> None:
+        self._path = path
+        self._outgoing = outgoing
+        self._deadline = deadline
+        self._reply_to = path.reply_list(outgoing)
+        self._link: Link | None = None
+        self._run_id = ""
+        self._entry_id: str | None = None
+
+    def run(self) -> Reply | str | None:
+        try:
+            self._link = self._path.take()
+        except FAILURES as error:
+            raise RPCConnectionError(f"Redis cannot be reached: {error}") from error
+        self._run_id = self._link.run_id
+        send = True
+        while True:
+            try:
+                return self._attempt(self._link, send=send)
+            except FAILURES as error:
+                if is_refusal(error):
+                    raise refused(error) from error
+                settled = self._settle(error)
+            if not isinstance(settled, AfterLoss):
+                return settled
+            send = settled is AfterLoss.RESEND
+
+    def release(self) -> None:
+        if self._link is not None:
+            self._path.give_back(self._link)
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _attempt(self, link: Link, *, send: bool) -> Reply | str | None:
+        """Raises one of FAILURES, after which the link is not used again."""
+        waiting = self._wait_command()
+        try:
+            if send:
+                link.send(self._path.enqueue(self._outgoing, self._reply_to), waiting)
+                self._entry_id = self._confirmed(link)
+            else:
+                link.send(waiting)
+            while (popped := link.read()) is None:
+                if time.monotonic() >= self._deadline:
+                    return self._entry_id
+                link.send(self._wait_command())
+        except BaseException:
+            self._drop()
+            raise
+        return read_response(popped[1])[1]
+
+    def _confirmed(self, link: Link) -> str:
+        try:
+            answers = link.read()
+        except FAILURES as error:
+            if not is_missing_script(error):
+                raise
+            command = self._path.enqueue(self._outgoing, self._reply_to)
+            helper = self._path.take()
+            try:
+                answers = helper.run("EVAL", scripts.ENQUEUE, *command[2:])
+            finally:
+                helper.close()
+        if answers[0].startswith(b"!"):
+            link.read()  # the refusal has ended the wait, too
+        return read_answer(answers[0], self._outgoing.method)
+
+    def _wait_command(self) -> Command:
+        seconds = min(SLICE_SECONDS, max(0.001, self._deadline - time.monotonic()))
+        return ("BLPOP", self._reply_to, f"{seconds:.3f}")
+
+    def _settle(self, cause: BaseException) -> Reply | str | AfterLoss | None:
+        """What became of the request when its link broke: RESEND, WAIT, its reply, or None at the deadline."""
+        attempt = 0
+        while time.monotonic() < self._deadline:
+            attempt += 1
+            try:
+                self._link = Link(self._path.connections)
+                record = self._link.run("GET", self._path.record_key(self._outgoing))
+            except FAILURES:
+                self._drop()
+                time.sleep(min(backoff_seconds(attempt), max(0.0, self._deadline - time.monotonic())))
+                continue
+            same_run = self._link.run_id == self._run_id
+            self._run_id = self._link.run_id
+            verdict, reply = after_loss(
+                self._outgoing, record, accepted=self._entry_id is not None, same_run=same_run
+            )
+            if verdict is AfterLoss.UNKNOWN:
+                raise outcome_unknown(self._outgoing.method, f"Redis was lost while it waited ({cause})") from cause
+            return reply if verdict is AfterLoss.ANSWER else verdict
+        return self._entry_id

@@ -1,0 +1,129 @@
+"""Pure: a caller's request on its way out, and what a caller knows after it has lost its link to Redis."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TypeAlias
+
+from django_cfg.errors import NoResponders, RPCConnectionError, RPCError, RPCErrorCode, RPCOverloadedError
+from django_cfg.modules.django_rpc import protocol, scripts
+from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.rpc.call import Reply
+
+__all__ = ["AfterLoss", "Outgoing", "after_loss", "enqueue_command", "outcome_unknown", "prepare", "read_answer", "refused"]
+
+Argument: TypeAlias = str | bytes | int
+
+FUSE = 10
+"""The stream is trimmed at so many times the limit: only where requests come past our script."""
+
+RETRY_AFTER_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """`timeout_seconds` 0: nobody waits for a reply. `key`: the caller's idempotency key."""
+
+    method: str
+    params: bytes
+    correlation_id: str
+    timeout_seconds: float
+    mark: bytes
+    key: str = ""
+    traceparent: str = ""
+
+    @property
+    def keep_ms(self) -> int:
+        """How long its record lasts if no server ever touches it."""
+        after = protocol.KEYED_SECONDS if self.key else protocol.KEPT_SECONDS
+        return int((self.timeout_seconds + after) * 1000)
+
+
+class AfterLoss(Enum):
+    """What to do with a call after the link on which it was sent has broken."""
+
+    ANSWER = "answer"
+    WAIT = "wait"
+    RESEND = "resend"
+    UNKNOWN = "unknown"
+
+
+def prepare(method: str, params: bytes, timeout_seconds: float, key: str = "", traceparent: str = "") -> Outgoing:
+    """A request with an id of its own, or the one that belongs to its key."""
+    correlation_id = protocol.keyed_correlation_id(method, key) if key else str(uuid.uuid4())
+    mark = protocol.call_mark(method, params)
+    return Outgoing(method, params, correlation_id, timeout_seconds, mark, key, traceparent)
+
+
+def enqueue_command(
+    keys: Keys, most: int, requests: Sequence[tuple[Outgoing, str]], *, refusal_list: str | None = None
+) -> tuple[Argument, ...]:
+    """EVALSHA of the enqueueing script for requests, each with its reply list; see scripts.ENQUEUE."""
+    names: list[Argument] = [keys.stream, keys.servers]
+    names += [keys.call(outgoing.correlation_id) for outgoing, _ in requests]
+    if refusal_list is not None:
+        names.append(refusal_list)
+    arguments: list[Argument] = [keys.group, most, FUSE * most, len(requests)]
+    now = datetime.now(UTC)
+    for outgoing, reply_to in requests:
+        fields = _fields(outgoing, reply_to, now)
+        waits = int(outgoing.timeout_seconds > 0)
+        arguments += [waits, outgoing.keep_ms, outgoing.mark, len(fields), *fields]
+    return ("EVALSHA", scripts.ENQUEUE_SHA, len(names), *names, *arguments)
+
+
+def read_answer(answer: bytes, method: str) -> str:
+    """The entry's id; raises NoResponders, RPCOverloadedError."""
+    if answer == scripts.NO_RESPONDERS:
+        raise NoResponders(method=method)
+    if answer == scripts.OVERLOADED:
+        raise RPCOverloadedError(retry_after=RETRY_AFTER_SECONDS)
+    return answer.decode()
+
+
+def after_loss(
+    outgoing: Outgoing, record: bytes | None, *, accepted: bool, same_run: bool
+) -> tuple[AfterLoss, Reply | None]:
+    """`record` is what stands under the call's id now; `accepted`: Redis had confirmed the request.
+
+    `same_run`: it is still the Redis process that the request was sent to; another may have lost what that one knew.
+    """
+    if record is not None:
+        state, kept = record[:1], record[1 + protocol.MARK_BYTES :]
+        if state == protocol.FINISHED:
+            return AfterLoss.ANSWER, protocol.read_reply(kept)
+        return (AfterLoss.WAIT if state == protocol.TAKEN else AfterLoss.UNKNOWN), None
+    if accepted and same_run:
+        return AfterLoss.WAIT, None
+    # The script writes record and entry as one: no record in the same process means that nothing was enqueued. And if
+    # the script is still on its way, the second request is not the first under its id, and will not run.
+    return (AfterLoss.RESEND if same_run or outgoing.key else AfterLoss.UNKNOWN), None
+
+
+def outcome_unknown(method: str, why: str) -> RPCError:
+    """The request was sent, and what became of it cannot be found out."""
+    return RPCConnectionError(f"{method} may have run: {why}", code=RPCErrorCode.OUTCOME_UNKNOWN)
+
+
+def refused(error: BaseException) -> RPCError:
+    """Redis answered with an error (out of memory, read-only, no permission): nothing was enqueued."""
+    return RPCConnectionError(f"Redis refused the request: {error}", code=RPCErrorCode.REDIS_ERROR)
+
+
+def _fields(outgoing: Outgoing, reply_to: str, now: datetime) -> list[Argument]:
+    payload = protocol.encode_request(
+        outgoing.method, outgoing.params, outgoing.correlation_id, reply_to, outgoing.timeout_seconds, now
+    )
+    fields: list[Argument] = [protocol.PAYLOAD, payload, "v", "2"]
+    if outgoing.timeout_seconds > 0:
+        fields += ["timeout_ms", math.ceil(outgoing.timeout_seconds * 1000)]
+    if outgoing.key:
+        fields += ["key", outgoing.key]
+    if outgoing.traceparent:
+        fields += ["traceparent", outgoing.traceparent]
+    return fields
