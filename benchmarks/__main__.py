@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME]`: every figure as a ratio to a floor measured in the same run, rounds interleaved, the machine's load noted."""
+"""`python -m benchmarks [NAME]`: figures as ratios to a floor of the same run, rounds interleaved, the load noted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls per second and server CPU per call: the embedded server with its handlers, against the floor, by one raw client."""
+"""Calls per second and server CPU per call: the embedded server with its handlers against the floor; a raw client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ USER = "bench"
 
 
 async def main() -> None:
-    with tempfile.TemporaryDirectory() as directory, running("embedded", Path(directory)) as site, floor() as (url, pid):
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running("embedded", Path(directory)) as site,
+        floor() as (url, pid),
+    ):
         servers = {"floor": (url, pid), "embedded": (site.url, site.processes["server"].pid)}
         for in_flight in (1, 50):
             await compare(site, servers, in_flight)
@@ -43,9 +47,10 @@ async def compare(site: Servers, servers: dict[str, tuple[str, int]], in_flight:
     costs = {name: statistics.median(cost for _, cost in rounds) for name, rounds in figures.items()}
     for name, rounds in figures.items():
         low, high = min(rate for rate, _ in rounds), max(rate for rate, _ in rounds)
+        share, times = rates[name] / rates["floor"], costs[name] / costs["floor"]
         print(
-            f"  {name:10} {rates[name]:8.0f} calls/s ({low:.0f} to {high:.0f}), {rates[name] / rates['floor']:.2f} of the floor;"
-            f" server CPU {costs[name]:6.0f} us a call, {costs[name] / costs['floor']:.2f} x"
+            f"  {name:10} {rates[name]:8.0f} calls/s ({low:.0f} to {high:.0f}), {share:.2f} of the floor;"
+            f" server CPU {costs[name]:6.0f} us a call, {times:.2f} x"
         )
 
 

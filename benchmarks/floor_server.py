@@ -1,4 +1,4 @@
-"""The floor for calls over the client protocol: one connection at a time, no checks but pydantic's, nothing recovered, nothing bounded."""
+"""The floor for calls over the client protocol: no checks but pydantic's, nothing recovered, nothing bounded."""
 
 from __future__ import annotations
 

@@ -134,6 +134,8 @@ class _CallThread(Executor):
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
         work = _Work(fn, args, kwargs)
         self.take(work)
+        # A cancelled call ends before the cancellation has come through to here.
+        work.future.add_done_callback(lambda _: self._leave_if_idle())
         return work.future
 
     def take(self, work: _Work) -> None:
@@ -164,14 +166,18 @@ class _CallThread(Executor):
             self._lanes.give_back(lane)
 
     def end(self) -> None:
-        """Give the lane back once what was submitted has run; nobody waits for a lane with nothing left to do."""
+        """Give the lane back once what was submitted has run."""
         with self._lock:
             self._ended = True
             lane = self._lane
-            idle = all(work.future.cancelled() for work in self._queued)
         if lane is not None:
             self._lanes.give_back(lane)
-        elif self._asked and idle:
+
+    def _leave_if_idle(self) -> None:
+        """Nobody waits for a lane with nothing left to do."""
+        with self._lock:
+            idle = self._ended and self._lane is None and all(work.future.cancelled() for work in self._queued)
+        if idle:
             self._lanes.forget(self)
 
 

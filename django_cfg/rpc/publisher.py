@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
@@ -24,6 +24,14 @@ class Publisher(ABC):
     @abstractmethod
     async def deliver(self, channel: str, data: bytes) -> None:
         """On the publisher's own loop; raises PublishError."""
+
+    async def presence(self, channel: str) -> int:
+        """How many connections are subscribed to the channel now; raises PublishError."""
+        raise PublishError("this publisher cannot tell who is there")
+
+    async def channels(self, pattern: str) -> Sequence[str]:
+        """Channels with subscribers whose names match a glob pattern; raises PublishError."""
+        raise PublishError("this publisher cannot tell who is there")
 
     async def publish(self, channel: str, data: bytes) -> None:
         """From any event loop; raises PublishError."""

@@ -36,7 +36,9 @@ class CallFailed(Exception):
 def build(language: str, servers: Servers, directory: Path) -> list[str]:
     """The command line of a driver."""
     clients = directory / "clients"
-    servers.manage("generate_centrifugo_clients", "-o", str(clients), f"--{language}", "--go-module", "example.test/clients")
+    servers.manage(
+        "generate_centrifugo_clients", "-o", str(clients), f"--{language}", "--go-module", "example.test/clients"
+    )
     return {"python": _build_python, "typescript": _build_typescript, "go": _build_go}[language](directory)
 
 
@@ -49,8 +51,12 @@ def _build_typescript(directory: Path) -> list[str]:
     (directory / "node_modules").symlink_to(NODE / "node_modules")
     (directory / "package.json").write_text('{"type": "module"}')
     shutil.copy(HERE / "drivers" / "driver.ts", directory / "driver.ts")
-    options = "--strict --module nodenext --moduleResolution nodenext --target es2022 --lib es2023,dom,esnext.disposable"
-    _run([NODE / "node_modules/.bin/tsc", *options.split(), "--skipLibCheck", "--outDir", "out", "driver.ts"], directory)
+    options = (
+        "--strict --module nodenext --moduleResolution nodenext --target es2022 --lib es2023,dom,esnext.disposable"
+    )
+    _run(
+        [NODE / "node_modules/.bin/tsc", *options.split(), "--skipLibCheck", "--outDir", "out", "driver.ts"], directory
+    )
     return ["node", str(directory / "out" / "driver.js")]
 
 

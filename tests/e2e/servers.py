@@ -1,16 +1,14 @@
-"""Start and stop the servers of one end-to-end run: embedded in one process, embedded with a worker, or a real Centrifugo with one."""
+"""Start and stop the servers of a run: embedded in one process, embedded with a worker, or a real Centrifugo with one."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +85,16 @@ class Servers:
             self.spawn("server", os.environ["CENTRIFUGO_BIN"], "--config", str(config), python=False)
         else:
             address = f"127.0.0.1:{self.port}"
-            self.spawn("server", "manage.py", "runcentrifugo", address, "--noreload", "--config", str(config), "--external-worker")
+            self.spawn(
+                "server",
+                "manage.py",
+                "runcentrifugo",
+                address,
+                "--noreload",
+                "--config",
+                str(config),
+                "--external-worker",
+            )
 
     def spawn(self, name: str, *command: str, python: bool = True) -> None:
         with (self.directory / f"{name}.log").open("ab") as log:
@@ -111,16 +118,6 @@ class Servers:
 
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(errors="replace")
-
-    def api(self, method: str, body: dict[str, object]) -> dict[str, object]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api/{method}",
-            json.dumps(body).encode(),
-            {"X-API-Key": "end-to-end-api-key-0123456789abcdef01234", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=5) as response:
-            answer: dict[str, object] = json.load(response)
-            return answer
 
     def _wait(self, name: str, port: int) -> None:
         end = time.monotonic() + START_SECONDS

@@ -27,7 +27,7 @@ async def test_typed_call(site: Servers, driver: Driver, user: str) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_both_transports_give_the_same_result(site: Servers, driver: Driver, user: str, transport: str) -> None:
-    params = {"text": "a\"\\\n\u2028", "number": -5, "mood": "wild", "address": {"city": "Ōsaka", "zip_codes": [1, 2]}}
+    params = {"text": 'a"\\\n\u2028', "number": -5, "mood": "wild", "address": {"city": "Ōsaka", "zip_codes": [1, 2]}}
     await driver.connect(site, user, transport=transport)
 
     result = await driver.call("echo.say", params)

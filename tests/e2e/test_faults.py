@@ -8,6 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
+
 from tests.e2e.cutter import Cutter
 from tests.e2e.driving import CallFailed, Driver
 from tests.e2e.raw import raw_client
@@ -59,7 +60,8 @@ async def test_a_native_call_that_a_cut_interrupts_has_an_unknown_outcome(site: 
 @pytest.mark.parametrize("channel", ["user#victim", "user#mallory", "data.stream.victim", "user#victim,mallory"])
 async def test_nobody_publishes_to_a_reply_channel(site: Servers, channel: str) -> None:
     async with raw_client(site, "mallory") as raw:
-        answer = await raw.ask({"id": 2, "publish": {"channel": channel, "data": {"correlation_id": "x", "result": {}}}})
+        forged = {"correlation_id": "x", "result": {}}
+        answer = await raw.ask({"id": 2, "publish": {"channel": channel, "data": forged}})
 
     assert answer["error"]["code"] in (103, 107, 1014)
 

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import aiohttp
 
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
-from django_cfg.apps.centrifugo.server_api import api_headers, batch_body, read_batch_answer
+from django_cfg.apps.centrifugo.server_api import (
+    api_headers,
+    batch_body,
+    channels_body,
+    presence_body,
+    read_batch_answer,
+    read_channels,
+    read_presence,
+)
 from django_cfg.errors import PublishError
 from django_cfg.rpc.publisher import Publisher
 
@@ -43,6 +51,7 @@ class BatchingPublisher(Publisher):
 
     def __init__(self, config: CentrifugoConfig) -> None:
         super().__init__()
+        self._api_url = config.api_url
         self._url = f"{config.api_url}/batch"
         self._session = aiohttp.ClientSession(
             headers=api_headers(config.api_key), timeout=aiohttp.ClientTimeout(total=config.api_timeout_seconds)
@@ -60,6 +69,12 @@ class BatchingPublisher(Publisher):
         if self._sender is None or self._sender.done():
             self._sender = self._loop.create_task(self._send_all())
         await publication.done
+
+    async def presence(self, channel: str) -> int:
+        return read_presence(*await self._ask("presence_stats", presence_body(channel)))
+
+    async def channels(self, pattern: str) -> Sequence[str]:
+        return read_channels(*await self._ask("channels", channels_body(pattern)))
 
     async def close(self) -> None:
         """Send what is queued, then close the connection."""
@@ -91,7 +106,7 @@ class BatchingPublisher(Publisher):
         give_up, delay = batch[0].since + GIVE_UP_SECONDS, FIRST_DELAY_SECONDS
         while True:
             try:
-                status, answer = await self._post(body)
+                status, answer = await self._post(self._url, body)
                 if status < FIRST_SERVER_FAULT:
                     return read_batch_answer(status, answer, len(batch))
                 problem = f"HTTP {status}"
@@ -103,8 +118,14 @@ class BatchingPublisher(Publisher):
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             delay = min(2 * delay, LONGEST_DELAY_SECONDS)
 
-    async def _post(self, body: bytes) -> tuple[int, bytes]:
-        async with self._session.post(self._url, data=body) as response:
+    async def _ask(self, method: str, body: bytes) -> tuple[int, bytes]:
+        try:
+            return await self._post(f"{self._api_url}/{method}", body)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise PublishError(f"Centrifugo's server API at {self._api_url} cannot be reached: {error!r}") from error
+
+    async def _post(self, url: str, body: bytes) -> tuple[int, bytes]:
+        async with self._session.post(url, data=body) as response:
             return response.status, await response.read()
 
 

@@ -10,7 +10,17 @@ from pydantic_core import to_json
 
 from django_cfg.errors import PublishError
 
-__all__ = ["api_headers", "batch_body", "publish_body", "read_batch_answer", "read_publish_answer"]
+__all__ = [
+    "api_headers",
+    "batch_body",
+    "channels_body",
+    "presence_body",
+    "publish_body",
+    "read_batch_answer",
+    "read_channels",
+    "read_presence",
+    "read_publish_answer",
+]
 
 
 class _Error(msgspec.Struct):
@@ -27,6 +37,16 @@ class _BatchAnswer(msgspec.Struct):
     error: _Error | None = None
 
 
+class _Result(msgspec.Struct):
+    num_clients: int = 0
+    channels: dict[str, msgspec.Raw] = {}
+
+
+class _ResultAnswer(msgspec.Struct):
+    result: _Result | None = None
+    error: _Error | None = None
+
+
 def api_headers(api_key: str) -> dict[str, str]:
     return {"Content-Type": "application/json", "X-API-Key": api_key}
 
@@ -34,6 +54,16 @@ def api_headers(api_key: str) -> dict[str, str]:
 def publish_body(channel: str, data: bytes) -> bytes:
     """`data` is JSON."""
     return b'{"channel":' + to_json(channel) + b',"data":' + data + b"}"
+
+
+def presence_body(channel: str) -> bytes:
+    """For `presence_stats`."""
+    return b'{"channel":' + to_json(channel) + b"}"
+
+
+def channels_body(pattern: str) -> bytes:
+    """For `channels`; a glob pattern."""
+    return b'{"pattern":' + to_json(pattern) + b"}"
 
 
 def batch_body(publications: Iterable[tuple[str, bytes]]) -> bytes:
@@ -59,6 +89,24 @@ def read_batch_answer(status: int, body: bytes, count: int) -> list[PublishError
     return [None if reply.error is None else _refused(reply.error) for reply in answer.replies]
 
 
+def read_presence(status: int, body: bytes) -> int:
+    """How many connections are there; raises PublishError."""
+    return _result(status, body).num_clients
+
+
+def read_channels(status: int, body: bytes) -> list[str]:
+    """The names; raises PublishError."""
+    return list(_result(status, body).channels)
+
+
+def _result(status: int, body: bytes) -> _Result:
+    answer = _decode(status, body, _ResultAnswer)
+    if answer.error is not None or answer.result is None:
+        raise _refused(answer.error or _Error())
+    result: _Result = answer.result
+    return result
+
+
 def _decode(status: int, body: bytes, kind: type[Any]) -> Any:
     if status == 401:
         raise PublishError("Centrifugo refused the API key: settings.CENTRIFUGO['api_key'] is not its http_api.key")
@@ -73,6 +121,4 @@ def _decode(status: int, body: bytes, kind: type[Any]) -> Any:
 
 
 def _refused(error: _Error) -> PublishError:
-    return PublishError(
-        f"Centrifugo refused the publication: {error.message or 'no reason given'} (error {error.code})"
-    )
+    return PublishError(f"Centrifugo refused the request: {error.message or 'no reason given'} (error {error.code})")

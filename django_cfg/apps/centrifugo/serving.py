@@ -6,7 +6,7 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import uvicorn
@@ -23,7 +23,7 @@ class GracefulServer(uvicorn.Server):
     """Unlike its parent it does not raise the signal again once everything has been finished."""
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may handle signals; autoreload keeps it for itself
             return

@@ -22,6 +22,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 __all__ = [
@@ -133,7 +134,7 @@ def consumer_name(role: str) -> str:
 
 def is_missing_script(error: BaseException) -> bool:
     """Whether Redis does not know the script that EVALSHA names: it has restarted, or its scripts were flushed."""
-    return isinstance(error, redis.exceptions.NoScriptError)
+    return isinstance(error, NoScriptError)
 
 
 def is_refusal(error: BaseException) -> bool:

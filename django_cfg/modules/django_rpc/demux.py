@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django_cfg.errors import MalformedMessageError, RPCError
+from django_cfg.errors import MalformedMessageError, RPCConnectionError, RPCError
 from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
@@ -99,11 +99,15 @@ class SharedPath:
                 self._write([self._queue.popleft() for _ in range(min(WRITE_AT_ONCE, len(self._queue)))])
 
     def _write(self, slots: list[Slot]) -> None:
-        for slot in slots:
-            slot.sent = True
         try:
-            if not self._run_id:
-                self._run_id = read_run_id(self._writer.run("INFO", "server"))
+            self._run_id = self._run_id or read_run_id(self._writer.run("INFO", "server"))
+        except FAILURES as error:
+            for slot in slots:
+                self._settle(slot, RPCConnectionError(f"Redis cannot be reached: {error}"))
+            return
+        for slot in slots:
+            slot.run_id = self._run_id
+        try:
             answers = self._enqueue(slots)
         except FAILURES as error:
             if is_refusal(error):
@@ -170,9 +174,8 @@ class SharedPath:
             except FAILURES:
                 time.sleep(backoff_seconds(attempt))
                 continue
-            same_run = run_id == self._run_id
             for slot, record in zip(slots, records, strict=True):
-                self._settle_one(slot, record, same_run, cause)
+                self._settle_one(slot, record, slot.run_id == run_id, cause)
             self._run_id = run_id
             return
 
@@ -184,7 +187,7 @@ class SharedPath:
         elif verdict is AfterLoss.UNKNOWN:
             self._settle(slot, outcome_unknown(slot.outgoing.method, f"Redis was lost while it waited ({cause})"))
         elif verdict is AfterLoss.RESEND:
-            slot.sent = False
+            slot.run_id = ""
             self._queue.append(slot)
             self._to_write.set()
 
@@ -208,4 +211,4 @@ class SharedPath:
             return [slot for slots in self._pending.values() for slot in slots]
 
     def _all_sent(self) -> list[Slot]:
-        return [slot for slot in self._all_pending() if slot.sent]
+        return [slot for slot in self._all_pending() if slot.run_id]

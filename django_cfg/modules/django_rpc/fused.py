@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import deque
 from typing import Any
 
 from django_cfg.errors import RPCConnectionError
 from django_cfg.modules.django_rpc import scripts
+from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
     FAILURES,
     SLICE_SECONDS,
@@ -17,7 +19,6 @@ from django_cfg.modules.django_rpc.connecting import (
     is_refusal,
     read_run_id,
 )
-from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.outgoing import (
     AfterLoss,
     Outgoing,
@@ -99,7 +100,8 @@ class FusedPath:
         return enqueue_command(self._keys, self._most, [(outgoing, reply_to)], refusal_list=reply_to)
 
     def reply_list(self, outgoing: Outgoing) -> str:
-        return self._keys.reply(outgoing.correlation_id)
+        """Of this attempt alone: a late reply to an earlier one under the same key must not be taken for its own."""
+        return self._keys.reply(str(uuid.uuid4()) if outgoing.key else outgoing.correlation_id)
 
     def record_key(self, outgoing: Outgoing) -> str:
         return self._keys.call(outgoing.correlation_id)
@@ -218,9 +220,7 @@ class _Exchange:
                 continue
             same_run = self._link.run_id == self._run_id
             self._run_id = self._link.run_id
-            verdict, reply = after_loss(
-                self._outgoing, record, accepted=self._entry_id is not None, same_run=same_run
-            )
+            verdict, reply = after_loss(self._outgoing, record, accepted=self._entry_id is not None, same_run=same_run)
             if verdict is AfterLoss.UNKNOWN:
                 raise outcome_unknown(self._outgoing.method, f"Redis was lost while it waited ({cause})") from cause
             return reply if verdict is AfterLoss.ANSWER else verdict

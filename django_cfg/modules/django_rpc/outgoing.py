@@ -15,7 +15,16 @@ from django_cfg.modules.django_rpc import protocol, scripts
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.rpc.call import Reply
 
-__all__ = ["AfterLoss", "Outgoing", "after_loss", "enqueue_command", "outcome_unknown", "prepare", "read_answer", "refused"]
+__all__ = [
+    "AfterLoss",
+    "Outgoing",
+    "after_loss",
+    "enqueue_command",
+    "outcome_unknown",
+    "prepare",
+    "read_answer",
+    "refused",
+]
 
 Argument: TypeAlias = str | bytes | int
 

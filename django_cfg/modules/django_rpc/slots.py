@@ -11,20 +11,20 @@ from django_cfg.errors import RPCError
 from django_cfg.modules.django_rpc.outgoing import Outgoing
 from django_cfg.rpc.call import Reply
 
-__all__ = ["Outcome", "Slot", "async_slot", "sync_slot"]
+__all__ = ["Outcome", "Slot", "async_slot", "sync_slot", "wait_for"]
 
 Outcome: TypeAlias = Reply | RPCError
 
 
 class Slot:
-    """`sent` once the writer has taken it; `entry_id` once Redis has confirmed it. Settles once."""
+    """`run_id`: the Redis process it was sent to, or empty; `entry_id` once Redis has confirmed it. Settles once."""
 
-    __slots__ = ("_wake", "entry_id", "outcome", "outgoing", "sent")
+    __slots__ = ("_wake", "entry_id", "outcome", "outgoing", "run_id")
 
     def __init__(self, outgoing: Outgoing, wake: Callable[[], None]) -> None:
         self.outgoing = outgoing
         self.entry_id: str | None = None
-        self.sent = False
+        self.run_id = ""
         self.outcome: Outcome | None = None
         self._wake = wake
 
@@ -38,7 +38,7 @@ class Slot:
 def sync_slot(outgoing: Outgoing) -> tuple[Slot, Callable[[float], None]]:
     """With a function that waits at most so many seconds; a bare lock, which gevent can replace."""
     lock = threading.Lock()
-    lock.acquire()  # noqa: SIM115 - released by whoever settles the slot
+    lock.acquire()
     return Slot(outgoing, lock.release), lambda seconds: _wait(lock, seconds)
 
 
@@ -56,3 +56,12 @@ def async_slot(outgoing: Outgoing) -> tuple[Slot, asyncio.Event]:
             loop.call_soon_threadsafe(event.set)
 
     return Slot(outgoing, wake), event
+
+
+async def wait_for(event: asyncio.Event, seconds: float) -> None:
+    """At most so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

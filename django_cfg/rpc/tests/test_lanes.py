@@ -63,7 +63,7 @@ class World:
         return await User.objects.acount()
 
     async def blocked(self, conn: Any, params: Any) -> None:
-        await sync_to_async(self.gate.wait)(BOUND_SECONDS)
+        await sync_to_async(self.gate.wait)(3 * BOUND_SECONDS)
 
     async def nothing(self, conn: Any, params: Any) -> str:
         return "done"

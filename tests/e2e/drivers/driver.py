@@ -9,9 +9,9 @@ from typing import Any
 
 sys.path.insert(0, sys.argv[1])
 
-from clients.python import APIClient, CentrifugoRPCClient  # noqa: E402
-from clients.python.models import EchoParams  # noqa: E402
-from clients.python.rpc_client import RPCError  # noqa: E402
+from clients.python import APIClient, CentrifugoRPCClient
+from clients.python.models import EchoParams
+from clients.python.rpc_client import RPCError
 
 
 class Driver:
@@ -48,8 +48,12 @@ class Driver:
         options: dict[str, Any] = {k: c[k] for k in ("timeout", "transport", "max_request_bytes") if k in c}
         states = self.states.setdefault(c["client"], [])
         client = CentrifugoRPCClient(
-            c["url"], c["token"], c["user_id"],
-            get_token=get_token if tokens else None, on_state=states.append, **options,
+            c["url"],
+            c["token"],
+            c["user_id"],
+            get_token=get_token if tokens else None,
+            on_state=states.append,
+            **options,
         )
         self.clients[c["client"]] = client
         await client.connect()
@@ -92,8 +96,11 @@ class Driver:
 
 def described(error: RPCError) -> dict[str, Any]:
     return {
-        "code": error.code, "message": str(error), "details": error.details,
-        "retryable": error.retryable, "retry_after": error.retry_after,
+        "code": error.code,
+        "message": str(error),
+        "details": error.details,
+        "retryable": error.retryable,
+        "retry_after": error.retry_after,
     }
 
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test as nodeTest } from 'node:test';
 import { WebSocket } from 'ws';
 import { CentrifugoRPCClient, RPCError, type ClientOptions } from '../../../django_cfg/apps/centrifugo/codegen/runtime/typescript/rpc-client.ts';
@@ -19,7 +20,7 @@ export interface World {
 
 /** A test with a server of its own. Nothing may be reported through `onError` unless the test takes it out of `reported`. */
 export function test(name: string, body: (world: World) => Promise<void>): void {
-  void nodeTest(name, { timeout: 20_000 }, async () => {
+  void nodeTest(name, { timeout: 15_000 }, async ({ signal }) => {
     const server = await FakeServer.start({ maxPayload: 262_144 });
     const reported: unknown[] = [];
     const clients: CentrifugoRPCClient[] = [];
@@ -39,7 +40,8 @@ export function test(name: string, body: (world: World) => Promise<void>): void 
       return made;
     };
     try {
-      await body({ server, reported, client, connected });
+      // A test that is late never ends by itself, and its server would keep the process from ending.
+      await Promise.race([body({ server, reported, client, connected }), once(signal, 'abort')]);
       assert.deepEqual(reported, []);
     } finally {
       await Promise.all(clients.map((made) => made.disconnect()));
@@ -70,7 +72,7 @@ export async function isOpen(promise: Promise<unknown>): Promise<boolean> {
   return (await Promise.race([promise.catch(() => undefined), turn])) === open;
 }
 
-/** The value at that moment, or when `changed` says so; the test's own time limit bounds the wait. */
+/** The test's own time limit bounds the wait. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }

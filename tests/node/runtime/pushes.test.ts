@@ -86,6 +86,24 @@ test('an exception of onError goes to the console', async ({ server, connected }
   }
 });
 
+test('a fault of the client itself does not reach the SDK, which would stop', async ({ server, connected, reported }) => {
+  const rpc = await connected();
+  const get = Map.prototype.get;
+  const fault = mock.method(Map.prototype, 'get', function (this: Map<unknown, unknown>, key: unknown): unknown {
+    if (key === 'poison') throw new Error('a fault');
+    return get.call(this, key);
+  });
+  try {
+    await push(server, { correlation_id: 'poison', result: 1 });
+    await until(() => reported.length === 1);
+  } finally {
+    fault.mock.restore();
+  }
+  assert.equal((reported.pop() as Error).message, 'a fault');
+  server.answers.publish = (command) => pushResult(command, 'alive');
+  assert.equal(await rpc.call('m', {}), 'alive');
+});
+
 test('a handler may call, and may disconnect', async ({ server, connected }) => {
   server.answers.publish = (command) => pushResult(command, 'from a handler');
   const rpc = await connected();

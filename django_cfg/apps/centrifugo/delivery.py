@@ -1,0 +1,45 @@
+"""Events to browsers with the number of connections that they were handed to, as presence knows it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from django_cfg.apps.centrifugo.identity import USER_CHANNEL_PREFIX, user_channel
+from django_cfg.errors import PublishError
+from django_cfg.rpc.publisher import Publisher
+from django_cfg.rpc.validation import dump_json
+
+__all__ = ["BrowserDelivery"]
+
+
+class BrowserDelivery:
+    """Publishes only where somebody is: what was not delivered arrives later neither."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def to_user(self, user_id: str, event: str, data: Any) -> int:
+        """Raises PublishError; an id that cannot have a channel has no connection."""
+        try:
+            channel = user_channel(user_id)
+        except ValueError as error:
+            raise PublishError(str(error)) from error
+        return await self._send(channel, event, data)
+
+    async def to_room(self, room: str, event: str, data: Any) -> int:
+        """A room is a channel; users' own channels are none. Raises PublishError."""
+        if "#" in room:
+            raise PublishError("a room's name holds no '#': channels with it belong to users")
+        return await self._send(room, event, data)
+
+    async def to_all(self, event: str, data: Any) -> int:
+        """Every user who is connected. Raises PublishError."""
+        channels = await self._publisher.channels(f"{USER_CHANNEL_PREFIX}*")
+        return sum(await asyncio.gather(*(self._send(channel, event, data) for channel in channels)))
+
+    async def _send(self, channel: str, event: str, data: Any) -> int:
+        connections = await self._publisher.presence(channel)
+        if connections:
+            await self._publisher.publish(channel, dump_json({"event": event, "data": data}))
+        return connections

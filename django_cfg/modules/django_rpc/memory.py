@@ -1,0 +1,207 @@
+"""`memory://`: the calls of this process answered in this process, by a thread with an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from django_cfg.errors import (
+    MalformedMessageError,
+    OutcomeUnknownError,
+    RPCError,
+    RPCOverloadedError,
+    RPCTimeoutError,
+)
+from django_cfg.modules.django_rpc import protocol
+from django_cfg.modules.django_rpc.builtin import served_router
+from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.no_claims import NoClaims
+from django_cfg.modules.django_rpc.outgoing import RETRY_AFTER_SECONDS, Outgoing
+from django_cfg.modules.django_rpc.recovery import Repeat, judge_record
+from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slot, sync_slot, wait_for
+from django_cfg.rpc.call import Call, Reply
+from django_cfg.rpc.lanes import Lanes
+from django_cfg.rpc.method import Transport
+from django_cfg.rpc.router import get_global_router
+from django_cfg.rpc.runner import CallRunner, Limits
+
+__all__ = ["MemoryTransport"]
+
+CLOSE_SECONDS = 5.0
+
+
+class MemoryTransport:
+    """Starts its thread with the first call, in each process anew."""
+
+    def __init__(self, config: WebSocketRPCConfig) -> None:
+        self._most = config.stream_maxlen
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+        self._ids = itertools.count()
+
+    def call(self, outgoing: Outgoing) -> Reply:
+        (outcome,) = self.many([outgoing])
+        if isinstance(outcome, RPCError):
+            raise outcome
+        return outcome
+
+    def many(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
+        made = [sync_slot(outgoing) for outgoing in outgoings]
+        deadlines = [time.monotonic() + outgoing.timeout_seconds for outgoing in outgoings]
+        self._running().submit([slot for slot, _ in made])
+        for (_, wait), deadline in zip(made, deadlines, strict=True):
+            wait(deadline - time.monotonic())
+        return [slot.outcome or _timed_out(slot) for slot, _ in made]
+
+    async def amany(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
+        made = [async_slot(outgoing) for outgoing in outgoings]
+        self._running().submit([slot for slot, _ in made])
+        await asyncio.gather(*(wait_for(event, slot.outgoing.timeout_seconds) for slot, event in made))
+        return [slot.outcome or _timed_out(slot) for slot, _ in made]
+
+    def send(self, outgoing: Outgoing) -> str:
+        self._running().submit([Slot(outgoing, lambda: None)])
+        return f"{int(time.time() * 1000)}-{next(self._ids)}"
+
+    def publish(self, channel: str, message: bytes) -> int:
+        """Nobody subscribes to channels here."""
+        return 0
+
+    def close(self) -> None:
+        with self._lock:
+            server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    def _running(self) -> _Server:
+        with self._lock:
+            if self._server is None or self._server.pid != os.getpid():
+                self._server = _Server(self._most)
+            return self._server
+
+
+class _Server:
+    """Everything but `submit` and `close` happens on its own loop. Records are those of Redis, in a dict."""
+
+    def __init__(self, most: int) -> None:
+        self.pid = os.getpid()
+        self._most = most
+        self._open = 0
+        self._records: dict[str, tuple[float, bytes]] = {}
+        self._repeats: defaultdict[str, list[Slot]] = defaultdict(list)
+        self._loop = asyncio.new_event_loop()
+        self._lanes = Lanes()
+        started: Future[CallRunner] = Future()
+        self._thread = threading.Thread(target=self._run, args=(started,), name="rpc-memory", daemon=True)
+        self._thread.start()
+        self._runner = started.result()
+
+    def submit(self, slots: Sequence[Slot]) -> None:
+        self._loop.call_soon_threadsafe(self._begin_all, slots)
+
+    def close(self) -> None:
+        """Cut short what runs, and end the thread."""
+        asyncio.run_coroutine_threadsafe(self._runner.drain(0), self._loop).result(CLOSE_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(CLOSE_SECONDS)
+        self._lanes.close()
+        self._loop.close()
+
+    def _run(self, started: Future[CallRunner]) -> None:
+        asyncio.set_event_loop(self._loop)
+        router = served_router(get_global_router(), None)
+        started.set_result(
+            CallRunner(router, lanes=self._lanes, claims=NoClaims(), limits=Limits(self._most, self._most))
+        )
+        self._loop.run_forever()
+
+    def _begin_all(self, slots: Sequence[Slot]) -> None:
+        self._forget_old()
+        for slot in slots:
+            if self._open >= self._most:
+                slot.settle(RPCOverloadedError(retry_after=RETRY_AFTER_SECONDS))
+            else:
+                self._begin(slot)
+
+    def _begin(self, slot: Slot) -> None:
+        outgoing = slot.outgoing
+        _, record = self._records.get(outgoing.correlation_id, (0.0, b""))
+        if record:
+            self._answer_repeat(slot, record)
+            return
+        self._keep(outgoing, protocol.TAKEN + outgoing.mark)
+        self._open += 1
+        slot.run_id = "begun"
+
+        async def send(kept_reply: bytes) -> None:
+            self._finish(slot, kept_reply)
+
+        try:
+            self._runner.start(_call(outgoing), protocol.dump_reply, send)
+        except RPCError as error:
+            self._finish(slot, protocol.dump_reply(Reply.of_error(error)))
+
+    def _finish(self, slot: Slot, kept_reply: bytes) -> None:
+        outgoing, reply = slot.outgoing, protocol.read_reply(kept_reply)
+        self._open -= 1
+        if outgoing.key and reply.error is not None and reply.error.retryable:
+            del self._records[outgoing.correlation_id]
+        else:
+            self._keep(outgoing, protocol.finished_record(outgoing.mark, kept_reply, keyed=bool(outgoing.key)))
+        for waiting in (slot, *self._repeats.pop(outgoing.correlation_id, ())):
+            waiting.settle(reply)
+
+    def _answer_repeat(self, slot: Slot, record: bytes) -> None:
+        repeat = judge_record(record, slot.outgoing.mark)
+        if repeat is Repeat.WAIT:
+            self._repeats[slot.outgoing.correlation_id].append(slot)
+        elif repeat is Repeat.ANSWER:
+            slot.settle(protocol.read_reply(record[1 + protocol.MARK_BYTES :]))
+        elif repeat is Repeat.CONFLICT:
+            slot.settle(Reply.of_error(MalformedMessageError("this correlation id belongs to another call")))
+        else:
+            slot.settle(Reply.of_error(OutcomeUnknownError("it has run; its reply was too large to keep")))
+
+    def _keep(self, outgoing: Outgoing, record: bytes) -> None:
+        self._records.pop(outgoing.correlation_id, None)
+        self._records[outgoing.correlation_id] = (time.monotonic() + outgoing.keep_ms / 1000, record)
+
+    def _forget_old(self) -> None:
+        """The oldest stand first; those that are kept longer hold up only a few behind them."""
+        now = time.monotonic()
+        while self._records and (oldest := next(iter(self._records))) and self._records[oldest][0] <= now:
+            del self._records[oldest]
+
+
+def _call(outgoing: Outgoing) -> Call:
+    return Call(
+        method=outgoing.method,
+        params=outgoing.params,
+        timeout_seconds=outgoing.timeout_seconds or protocol.NO_DEADLINE_SECONDS,
+        user_id=None,
+        correlation_id=outgoing.correlation_id,
+        meta={
+            "idempotency_key": outgoing.key or None,
+            "delivery_count": 1,
+            "traceparent": outgoing.traceparent or None,
+        },
+        transport=Transport.REDIS,
+        is_service=True,
+    )
+
+
+def _timed_out(slot: Slot) -> RPCTimeoutError:
+    method, seconds = slot.outgoing.method, slot.outgoing.timeout_seconds
+    state = "running" if slot.run_id else "queued"
+    return RPCTimeoutError(
+        f"no answer to {method} within {seconds:g} s: it is {state}",
+        method=method,
+        timeout_seconds=seconds,
+        details={"state": state},
+    )

@@ -1,0 +1,35 @@
+"""Pure: parameters as they may stand in a log."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from pydantic_core import from_json, to_json
+
+__all__ = ["redacted"]
+
+LONGEST_TEXT = 100
+LONGEST_LINE = 500
+MOST_ITEMS = 20
+HIDDEN = "[redacted]"
+_SECRET = re.compile(
+    r"pass|secret|token|auth|cookie|session|key|credential|card|cvv|iban|ssn|otp|\bpin\b", re.IGNORECASE
+)
+
+
+def redacted(params: bytes) -> str:
+    """JSON without the values of fields that sound secret, cut short; `params` is JSON."""
+    line = to_json(_without_secrets(from_json(params))).decode()
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        items = list(cast("dict[str, Any]", value).items())[:MOST_ITEMS]
+        return {name: HIDDEN if _SECRET.search(name) else _without_secrets(item) for name, item in items}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in cast("list[object]", value)[:MOST_ITEMS]]
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return value[: LONGEST_TEXT - 1] + "…"
+    return value

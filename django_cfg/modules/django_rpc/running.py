@@ -1,0 +1,109 @@
+"""Running a server in the foreground: its signals, and several processes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Protocol
+
+from django.db import connections
+
+__all__ = ["Runnable", "run_processes", "run_until_stopped"]
+
+logger = logging.getLogger("django_cfg.rpc.redis")
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+RESTART_SECONDS = 1.0
+
+
+class Runnable(Protocol):
+    def stop(self) -> None: ...
+
+    async def ready(self) -> None: ...
+
+    async def run(self) -> bool: ...
+
+
+async def run_until_stopped(server: Runnable, on_ready: Callable[[], None]) -> bool:
+    """Whether the server ended in order after SIGTERM or SIGINT; `on_ready` is called when it takes calls."""
+    loop = asyncio.get_running_loop()
+    for number in STOPPING:
+        loop.add_signal_handler(number, server.stop)
+    announcing = loop.create_task(_announce(server, on_ready))
+    try:
+        return await server.run()
+    finally:
+        announcing.cancel()
+        for number in STOPPING:
+            loop.remove_signal_handler(number)
+
+
+async def _announce(server: Runnable, on_ready: Callable[[], None]) -> None:
+    await server.ready()
+    on_ready()
+
+
+def run_processes(count: int, work: Callable[[], int]) -> int:
+    """The exit status of `work`, or of the worst of `count` processes of it; one that dies is replaced."""
+    return work() if count == 1 else _Family(work).run(count)
+
+
+class _Family:
+    """Forked before any thread or connection exists."""
+
+    def __init__(self, work: Callable[[], int]) -> None:
+        self._work = work
+        self._children: set[int] = set()
+        self._stopping = False
+
+    def run(self, count: int) -> int:
+        connections.close_all()
+        previous = {number: signal.signal(number, self._stop) for number in STOPPING}
+        try:
+            for _ in range(count):
+                self._fork()
+            return self._watch()
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _fork(self) -> None:
+        pid = os.fork()
+        if pid:
+            self._children.add(pid)
+            if self._stopping:  # the signal came between the fork and this line
+                os.kill(pid, signal.SIGTERM)
+            return
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_DFL)
+        status = 1
+        try:
+            status = self._work()
+        except Exception:
+            logger.exception("a server process failed")
+        finally:
+            os._exit(status)
+
+    def _watch(self) -> int:
+        worst = 0
+        while self._children:
+            pid, status = os.wait()
+            self._children.discard(pid)
+            code = os.waitstatus_to_exitcode(status)
+            if self._stopping:
+                worst = max(worst, abs(code))
+            else:
+                logger.error("server process %d ended with status %d; another takes its place", pid, code)
+                time.sleep(RESTART_SECONDS)
+                self._fork()
+        return worst
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        for pid in tuple(self._children):
+            os.kill(pid, signal.SIGTERM)
