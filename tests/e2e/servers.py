@@ -1,4 +1,4 @@
-"""Start and stop the servers of a run: embedded in one process, embedded with a worker, or a real Centrifugo with one."""
+"""Start and stop a site: embedded in one process, embedded with a worker, or a real Centrifugo with one."""
 
 from __future__ import annotations
 

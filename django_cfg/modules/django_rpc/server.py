@@ -87,6 +87,11 @@ class StreamServer:
         """Entries that have been read and whose replies are not yet in Redis."""
         return len(self._entries)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` has been called."""
+        return self._stop.is_set()
+
     def stop(self) -> None:
         """Read nothing more, finish what runs, then let `run` return."""
         self._stop.set()

@@ -358,8 +358,8 @@ func (c *CentrifugoRPCClient) roundTrip(
 		return nil, err
 	}
 	defer s.forget(p)
-	// The SDK gets a context that never ends: v0.12.1 leaks a goroutine per command whose caller left before the connection was
-	// lost. A command ends with its acknowledgement, the connection, or ReadTimeout.
+	// The SDK gets a context that never ends: v0.12.1 may leak the goroutine of a command whose caller left before the connection
+	// ended. A command ends with its acknowledgement, the connection, or ReadTimeout.
 	if transport == TransportRPC {
 		return s.await(ctx, p, 0, func() {
 			result, err := s.sdk.RPC(context.Background(), method, params)
@@ -707,7 +707,7 @@ func (s *session) await(ctx context.Context, p *pendingCall, resends int, send f
 	}
 }
 
-func jittered(d time.Duration) time.Duration { return d + mathrand.N(d/2+1) }
+func jittered(d time.Duration) time.Duration { return d + mathrand.N(max(d, 0)/2+1) }
 
 // message is what arrives on the reply channel: a reply or a push.
 type message struct {
@@ -777,7 +777,7 @@ func serverError(e *centrifuge.Error) *RPCError {
 	if numbered(e.Code) {
 		code = numberedCodes[e.Code-firstNumber]
 	}
-	failure := newError(code, e, "%s (%d)", e.Message, e.Code)
+	failure := newError(code, e, "%s", e.Message)
 	failure.Retryable = e.Temporary && code != CodeOutcomeUnknown
 	return failure
 }

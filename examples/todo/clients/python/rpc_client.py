@@ -8,6 +8,7 @@ In this order: what a call can fail with, the pure decisions about a call, the q
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import logging
@@ -31,6 +32,7 @@ Step = Callable[[], Awaitable[None]]
 
 MAX_RESENDS = 3
 MAX_QUEUED_EVENTS = 1_000
+CLOSE_SECONDS = 1.0  # for a server that does not answer the goodbye
 _sdk: Any = centrifuge  # it ships no types
 _DIAL_FAILED = 2  # the SDK's error code for a socket that did not open
 _UNSUBSCRIBE_CALLED = 0  # its code for our own unsubscribing; the others come from the server
@@ -259,8 +261,12 @@ class CentrifugoRPCClient:
             await self._open(self._reply_channel, self._dial, undo=self.disconnect)
 
     async def disconnect(self) -> None:
-        """Fails what is pending and leaves no task behind."""
+        """Fails what is pending and leaves no task and no socket behind."""
+        connection = getattr(self._client, "_conn", None)  # the SDK closes it, but does not wait for it
         await self._client.disconnect()
+        if connection is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(connection.wait_closed(), CLOSE_SECONDS)
         await self._queue.close()
         if self._tasks:
             await asyncio.wait(self._tasks)

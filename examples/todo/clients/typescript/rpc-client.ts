@@ -3,9 +3,10 @@
 /// <reference lib="es2022.error" />
 /// <reference lib="esnext.disposable" />
 /**
- * The base client under the generated one: calls over Centrifugo, matched to their replies by correlation id or by its native RPC.
+ * The base client under the generated one: calls over Centrifugo, matched to their replies by correlation id, or
+ * made with its native RPC.
  *
- * In this order: what a call can fail with, the options, the client, the pure decisions about a call.
+ * In this order: what a call can fail with, the options, the client, a call in flight, the pure decisions about it.
  */
 import { Centrifuge, type Options, type PublicationContext, type Subscription } from 'centrifuge';
 
@@ -21,7 +22,7 @@ export const DEFAULT_ATTEMPT_TIMEOUT_MS = 10_000;
 export const MAX_RESENDS = 3;
 const MAX_TIMER_MS = 2_147_483_647; // a longer delay fires at once
 
-/** Why a call failed; codes that a method declares itself are plain text beside these. The order is part of the wire. */
+/** Why a call failed; a method's own codes are plain text beside these. Their order is part of the wire. */
 export const RPCErrorCode = {
   TIMEOUT: 'timeout',
   METHOD_NOT_FOUND: 'method_not_found',
@@ -77,7 +78,7 @@ export class RPCError extends Error {
   }
 }
 
-/** `publish`: request and reply are publications, which survive a lost connection. `rpc`: Centrifugo's own RPC, which does not. */
+/** `publish`: request and reply are publications, which survive a lost connection; Centrifugo's own `rpc` does not. */
 export type Transport = 'publish' | 'rpc';
 /** `connected` includes the subscription of the reply channel: calls flow. */
 export type ClientState = 'connecting' | 'connected' | 'disconnected';
@@ -152,20 +153,23 @@ export class CentrifugoRPCClient {
   #connecting: Opening | undefined;
   /** Nothing has connected yet since `connect`: a failing attempt then ends it, where later ones are tried again. */
   #dialling = false;
+  #closing = false;
   #state: ClientState = 'disconnected';
 
   constructor(url: string, token: string, userId: string, options: ClientOptions = {}) {
     this.#options = options;
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#replyChannel = `user#${userId}`;
-    const { getToken, websocket = globalThis.WebSocket as WebSocketClass | undefined } = options;
+    const { getToken, attemptTimeoutMs = DEFAULT_ATTEMPT_TIMEOUT_MS } = options;
+    const websocket = options.websocket ?? (globalThis.WebSocket as WebSocketClass | undefined);
     this.#centrifuge = new Centrifuge(url, {
       ...options.centrifuge,
       token,
       ...(getToken && { getToken: async () => getToken() }),
-      // The SDK has one timeout for all it does and would cut a long RPC with it. So it gets none, and the socket limits the attempts.
+      // The SDK has one timeout for all that it does and would cut a long RPC with it. So it gets none, and attempts
+      // to connect are limited by their socket.
       timeout: MAX_TIMER_MS,
-      ...(websocket && { websocket: withAttemptTimeout(websocket, options.attemptTimeoutMs ?? DEFAULT_ATTEMPT_TIMEOUT_MS) }),
+      ...(websocket && { websocket: withAttemptTimeout(websocket, attemptTimeoutMs) }),
     });
     this.#replies = this.#centrifuge.newSubscription(this.#replyChannel);
     this.#listen();
@@ -175,10 +179,14 @@ export class CentrifugoRPCClient {
     return this.#state;
   }
 
-  /** Resolves when the reply channel is subscribed, before which no reply could arrive. A first connection that fails is given up. */
+  /**
+   * Resolves when the reply channel is subscribed, before which no reply could arrive. Rejects with an RPCError: a
+   * first connection that fails is given up, one that has stood is restored for as long as it takes.
+   */
   connect(): Promise<void> {
     if (this.#state === 'connected') return Promise.resolve();
     if (this.#connecting) return this.#connecting.done;
+    this.#close();
     const dialling = (this.#dialling = this.#state === 'disconnected');
     const connecting = (this.#connecting = this.#open(this.#replyChannel, () => {
       this.#connecting = undefined;
@@ -194,29 +202,33 @@ export class CentrifugoRPCClient {
   }
 
   /** Fails what is pending: with `outcome_unknown` what was sent, with `connection_error` what was not. */
-  disconnect(): Promise<void> {
-    this.#centrifuge.disconnect();
-    return Promise.resolve();
+  async disconnect(): Promise<void> {
+    this.#closing = true;
+    this.#end(new RPCError('connection_error', 'disconnected'));
+    this.#enter('disconnected');
+    // The SDK sends a command one turn after it got it: one that then met a closed connection would keep its timer.
+    await Promise.resolve();
+    this.#close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.disconnect();
   }
 
-  /** The method's result. While the connection is being restored the call waits, within its own time. Rejects with an RPCError. */
+  /** The method's result, or an RPCError. While the connection is being restored, the call waits within its time. */
   call<T>(method: string, params: unknown, options: CallOptions = {}): Promise<T> {
     const { timeoutMs = this.#timeoutMs, transport = this.#options.transport ?? 'publish', signal } = options;
     return new Promise<T>((resolve, reject) => {
       this.#admit(signal);
-      const envelope = { method, params: params === undefined ? {} : params, correlation_id: randomId(), reply_to: this.#replyChannel };
-      // A copy, because a repeat must equal the first one even when the caller changes the parameters meanwhile.
-      const request = copyWithin(this.#options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES, envelope);
+      const id = randomId();
+      const given = { method, params: params ?? {}, correlation_id: id, reply_to: this.#replyChannel };
+      const request = copyWithin(this.#options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES, given);
       const call = new Call(request, transport, timeoutMs, signal, (outcome) => {
-        this.#pending.delete(request.correlation_id);
+        this.#pending.delete(id);
         if (outcome instanceof RPCError) reject(outcome);
         else resolve(outcome.result as T);
       });
-      this.#pending.set(request.correlation_id, call); // before it is sent, because the reply may overtake the acknowledgement
+      this.#pending.set(id, call); // before it is sent, because the reply may overtake the acknowledgement
       this.#transmit(call);
     });
   }
@@ -224,52 +236,55 @@ export class CentrifugoRPCClient {
   /** `handler(data)` for the server's pushes of that name. Returns what removes it. */
   on<T = unknown>(event: string, handler: (data: T) => void): () => void {
     const handlers = this.#handlers.get(event) ?? new Set();
-    const registered = (data: unknown): unknown => handler(data as T); // its own object, so that one handler can be registered twice
+    const registered = (data: unknown): unknown => handler(data as T); // so that one handler can be registered twice
     this.#handlers.set(event, handlers.add(registered));
     return () => void handlers.delete(registered);
   }
 
-  /** `handler(data)` for publications of another channel, from when this resolves; a function as `token` is asked again when it expires. */
+  /**
+   * `handler(data)` for publications of another channel, from when this resolves. A function as `token` is asked
+   * again when its token expires. Rejects with an RPCError.
+   */
   async subscribe<T = unknown>(
     channel: string,
     handler: (data: T) => void,
-    options: { token?: string | (() => Promise<string>) | undefined } = {},
+    { token }: { token?: string | (() => Promise<string>) | undefined } = {},
   ): Promise<ChannelSubscription> {
+    const sdk = this.#centrifuge;
     if (this.#state === 'disconnected') throw new RPCError('connection_error', 'not connected');
-    if (this.#centrifuge.getSubscription(channel)) throw new RPCError('validation_error', `${channel} is subscribed already`);
-    const { token } = options;
-    const source = typeof token === 'function' ? { getToken: async () => token() } : token ? { token } : {};
-    const subscription = this.#centrifuge.newSubscription(channel, source);
-    const remove = (): void => this.#centrifuge.removeSubscription(subscription);
+    if (sdk.getSubscription(channel)) throw new RPCError('validation_error', `${channel} is subscribed already`);
+    const source = typeof token === 'function' ? { getToken: async () => token() } : { token: token ?? '' };
+    const subscription = sdk.newSubscription(channel, source);
+    const remove = (): void => sdk.removeSubscription(subscription);
     const opening = this.#open(channel, remove);
-    const refused = (reason: string): void => {
-      if (this.#centrifuge.getSubscription(channel) !== subscription) return; // our own doing
-      const error = new RPCError('unauthorized', `${channel}: ${reason}`);
-      if (!this.#openings.has(opening)) this.#report(error);
-      opening.failed(error);
-      remove();
-    };
-    subscription.on('publication', this.#contained(({ data }) => this.#run(handler as (data: unknown) => unknown, data)));
+    subscription.on('publication', this.#contained(({ data }) => this.#run(handler, data as T)));
     subscription.on('subscribed', this.#contained(() => opening.opened()));
-    subscription.on('unsubscribed', this.#contained(({ reason }) => refused(reason)));
     subscription.on('error', this.#contained(({ type, error }) => this.#failed(`${channel}: ${type}`, error)));
+    subscription.on('unsubscribed', this.#contained(({ reason }) => {
+      if (sdk.getSubscription(channel) !== subscription) return; // removed here, not by the server
+      const error = new RPCError('unauthorized', `${channel}: ${reason}`);
+      if (this.#openings.has(opening)) opening.failed(error);
+      else this.#report(error);
+      remove();
+    }));
     subscription.subscribe();
     await opening.done;
     return { channel, unsubscribe: remove };
   }
 
   #listen(): void {
-    this.#centrifuge.on('connecting', this.#contained(() => this.#enter('connecting')));
-    this.#centrifuge.on('disconnected', this.#contained(({ code, reason }) => this.#disconnected(code, reason)));
-    this.#centrifuge.on('error', this.#contained(({ type, error }) => this.#failed(type, error)));
-    this.#replies.on('publication', this.#contained((publication) => this.#received(publication)));
-    this.#replies.on('subscribing', this.#contained(() => {
-      if (this.#centrifuge.state !== 'disconnected') this.#enter('connecting'); // a disconnect puts subscriptions into this state too
+    const [sdk, replies] = [this.#centrifuge, this.#replies];
+    sdk.on('connecting', this.#contained(() => this.#enter('connecting')));
+    sdk.on('disconnected', this.#contained(({ code, reason }) => this.#disconnected(code, reason)));
+    sdk.on('error', this.#contained(({ type, error }) => this.#failed(type, error)));
+    replies.on('publication', this.#contained((publication) => this.#received(publication)));
+    replies.on('subscribing', this.#contained(() => {
+      if (sdk.state !== 'disconnected') this.#enter('connecting'); // the end of the connection causes this event too
     }));
-    // The SDK delivers recovered replies right after this event, in the same task: what they answer need not be sent again.
-    this.#replies.on('subscribed', this.#contained(() => queueMicrotask(this.#contained(() => this.#resume()))));
-    this.#replies.on('unsubscribed', this.#contained(({ reason }) => this.#repliesRefused(reason)));
-    this.#replies.on('error', this.#contained(({ type, error }) => this.#failed(`${this.#replyChannel}: ${type}`, error)));
+    // The SDK delivers recovered replies right after this event, in the same task: those calls are not sent again.
+    replies.on('subscribed', this.#contained(() => queueMicrotask(this.#contained(() => this.#resume()))));
+    replies.on('unsubscribed', this.#contained(({ reason }) => this.#repliesRefused(reason)));
+    replies.on('error', this.#contained(({ type, error }) => this.#failed(`${this.#replyChannel}: ${type}`, error)));
   }
 
   /** Throws what refuses a call before anything of it is built. */
@@ -277,24 +292,22 @@ export class CentrifugoRPCClient {
     if (signal?.aborted) throw cancelled(signal);
     if (this.#state === 'disconnected') throw new RPCError('connection_error', 'not connected');
     const limit = this.#options.maxPendingCalls ?? DEFAULT_MAX_PENDING_CALLS;
-    if (this.#pending.size >= limit) throw new RPCError('service_unavailable', `${limit} calls are waiting for a reply already`);
+    if (this.#pending.size < limit) return;
+    throw new RPCError('service_unavailable', `${limit} calls are waiting for a reply already`);
   }
 
   /** The first send and every repeat; without a connection nothing is lost, because `#resume` comes here again. */
   #transmit(call: Call): void {
     if (this.#state !== 'connected' || !call.sendable) return;
-    call.sends += 1;
-    const { method, params } = call.request;
+    call.sent();
+    const { request, remainingMs } = call;
+    const refused = (refusal: Refusal): void => this.#refused(call, refusal);
     if (call.transport === 'rpc') {
-      this.#centrifuge.rpc(method, params).then(
-        ({ data }) => call.settle({ result: data }),
-        (refusal: Refusal) => this.#notAccepted(call, refusal),
-      );
+      const answered = ({ data }: { data: unknown }): void => call.settle({ result: data });
+      this.#centrifuge.rpc(request.method, request.params).then(answered, refused);
     } else {
-      this.#centrifuge.publish(REQUEST_CHANNEL, { ...call.request, timeout_ms: call.remainingMs }).then(
-        () => this.#accepted(call),
-        (refusal: Refusal) => this.#notAccepted(call, refusal),
-      );
+      const accepted = (): void => this.#accepted(call);
+      this.#centrifuge.publish(REQUEST_CHANNEL, { ...request, timeout_ms: remainingMs }).then(accepted, refused);
     }
   }
 
@@ -303,29 +316,30 @@ export class CentrifugoRPCClient {
     this.#repeatLater(call);
   }
 
-  #notAccepted(call: Call, refusal: Refusal): void {
+  #refused(call: Call, refusal: Refusal): void {
     const error = errorOfRefusal(call, refusal);
     if (error) call.settle(error);
-    else if (isReply(refusal)) this.#repeatLater(call); // otherwise the connection is lost, whose return repeats the call
+    else if (isReply(refusal)) this.#repeatLater(call); // else the connection is lost, whose return repeats the call
   }
 
   #repeatLater(call: Call): void {
-    const resendAfterMs = this.#options.resendAfterMs ?? DEFAULT_RESEND_AFTER_MS;
-    call.repeatAfter(resendAfterMs * (1 + Math.random() / 4), () => this.#transmit(call)); // jitter, so that callers spread
+    const jitter = 1 + Math.random() / 4; // so that clients that lost the same worker spread
+    const delayMs = (this.#options.resendAfterMs ?? DEFAULT_RESEND_AFTER_MS) * jitter;
+    call.repeatAfter(delayMs, () => this.#transmit(call));
   }
 
-  /** Drops what carries `info` (a client published it: a forgery here) and replies to other tabs or to calls given up. */
+  /** Drops what carries `info` (a client published it: a forgery), and replies to other tabs or to calls given up. */
   #received({ info, data }: PublicationContext): void {
     const message: unknown = data;
     if (info !== undefined || !isRecord(message)) return;
     const { correlation_id, event } = message;
     if (typeof correlation_id === 'string') this.#pending.get(correlation_id)?.settle(outcomeOfReply(message));
-    else if (typeof event === 'string') this.#handlers.get(event)?.forEach((handler) => this.#run(handler, message.data));
+    else if (typeof event === 'string') this.#handlers.get(event)?.forEach((handle) => this.#run(handle, message.data));
   }
 
   /** The reply channel is subscribed, for the first time or again. */
   #resume(): void {
-    if (this.#replies.state !== 'subscribed') return; // it may have been lost again
+    if (this.#closing || this.#replies.state !== 'subscribed') return; // it may have been lost again
     this.#dialling = false;
     this.#enter('connected');
     this.#connecting?.opened();
@@ -334,7 +348,8 @@ export class CentrifugoRPCClient {
   }
 
   #disconnected(code: number, reason: string): void {
-    const error = new RPCError(REFUSED.has(code) ? 'unauthorized' : 'connection_error', `disconnected: ${reason} (${code})`);
+    const why = REFUSED.has(code) ? 'unauthorized' : 'connection_error';
+    const error = new RPCError(why, `disconnected: ${reason} (${code})`);
     if (code !== CALLED && this.#openings.size === 0) this.#report(error);
     this.#end(error);
     this.#enter('disconnected');
@@ -350,8 +365,8 @@ export class CentrifugoRPCClient {
 
   /** Nothing more will arrive for what is under way. */
   #end(error: RPCError): void {
-    for (const opening of this.#openings) opening.failed(error);
     for (const call of this.#pending.values()) call.settle(errorOfEnd(call, error.message));
+    for (const opening of this.#openings) opening.failed(error);
   }
 
   #failed(type: string, { code, message }: { code: number; message: string }): void {
@@ -378,8 +393,15 @@ export class CentrifugoRPCClient {
     return opening;
   }
 
+  /** What `disconnect` has begun, unless `connect` did it meanwhile. */
+  #close(): void {
+    if (!this.#closing) return;
+    this.#closing = false;
+    this.#centrifuge.disconnect();
+  }
+
   #enter(state: ClientState): void {
-    if (state === this.#state) return;
+    if (state === this.#state || (this.#closing && state !== 'disconnected')) return;
     this.#state = state;
     this.#run(this.#options.onState, state);
   }
@@ -426,14 +448,20 @@ class Call {
   #repeat: Timer | undefined;
   #settled = false;
 
-  constructor(request: Request, transport: Transport, timeoutMs: number, signal: AbortSignal | undefined, done: (outcome: Outcome) => void) {
+  constructor(
+    request: Request,
+    transport: Transport,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    done: (outcome: Outcome) => void,
+  ) {
     this.request = request;
     this.transport = transport;
     this.#deadline = performance.now() + timeoutMs;
     this.#done = done;
     this.#signal = signal;
-    const expired = (): void => this.settle(new RPCError('timeout', `${request.method}: no reply within ${timeoutMs} ms`));
-    this.#expiry = setTimeout(expired, Math.min(timeoutMs, MAX_TIMER_MS));
+    const late = `${request.method}: no reply within ${timeoutMs} ms`;
+    this.#expiry = setTimeout(() => this.settle(new RPCError('timeout', late)), Math.min(timeoutMs, MAX_TIMER_MS));
     signal?.addEventListener('abort', this.#aborted);
   }
 
@@ -445,6 +473,11 @@ class Call {
   /** What the server is told: at least 1. */
   get remainingMs(): number {
     return Math.max(1, Math.ceil(this.#deadline - performance.now()));
+  }
+
+  sent(): void {
+    this.sends += 1;
+    clearTimeout(this.#repeat);
   }
 
   repeatAfter(delayMs: number, repeat: () => void): void {
@@ -465,7 +498,7 @@ class Call {
   readonly #aborted = (): void => this.settle(cancelled(this.#signal));
 }
 
-/** How the SDK rejects: the server's error reply, with a code from 100 on, or a fault of its own, with one below or none. */
+/** How the SDK rejects: the server's error, with a code from 100 on, or a fault of its own, with one below or none. */
 interface Refusal {
   readonly code?: number;
   readonly message?: string;
@@ -474,50 +507,45 @@ interface Refusal {
 
 const CALLED = 0; // the code of a disconnect that the client's owner asked for
 const TOKEN_EXPIRED = 109;
-const REFUSED: ReadonlySet<number> = new Set([1, 101, 103, 109, 110, 3500, 3507]); // the SDK's own code, error replies, close codes
+/** Ends that mean a refused token: the SDK's own code, error replies, close codes. */
+const REFUSED: ReadonlySet<number> = new Set([1, 101, 103, 109, 110, 3500, 3507]);
+
+/** Centrifugo's own numbers. */
+const BUILT_IN: ReadonlyMap<number, RPCErrorCode> = new Map([
+  [101, 'permission_denied'],
+  [103, 'permission_denied'],
+  [104, 'method_not_found'],
+  [106, 'rate_limit_exceeded'],
+  [107, 'validation_error'],
+  [108, 'service_unavailable'],
+  [109, 'unauthorized'],
+  [110, 'unauthorized'],
+  [111, 'rate_limit_exceeded'],
+]);
 
 function isReply({ code = 0 }: Refusal): boolean {
   return code >= 100;
 }
 
-function isApplication(code: number): boolean {
-  return code >= FIRST_ERROR_NUMBER && code < FIRST_ERROR_NUMBER + Object.keys(RPCErrorCode).length;
-}
-
-function codeOfNumber(number: number): RPCErrorCode {
-  if (isApplication(number)) return Object.values(RPCErrorCode)[number - FIRST_ERROR_NUMBER] ?? 'internal_error';
-  switch (number) {
-    case 101:
-    case 103:
-      return 'permission_denied';
-    case 104:
-      return 'method_not_found';
-    case 106:
-    case 111:
-      return 'rate_limit_exceeded';
-    case 107:
-      return 'validation_error';
-    case 108:
-      return 'service_unavailable';
-    case 109:
-    case 110:
-      return 'unauthorized';
-    default:
-      return 'internal_error';
-  }
+function applicationCode(number: number): RPCErrorCode | undefined {
+  return Object.values(RPCErrorCode)[number - FIRST_ERROR_NUMBER];
 }
 
 /** What an error in place of the acknowledgement, or of an RPC's reply, means; undefined: nothing final. */
 function errorOfRefusal(call: Call, refusal: Refusal): RPCError | undefined {
   const { code = 0, temporary = false } = refusal;
   const message = refusal.message || `error ${code}`;
-  const error = new RPCError(codeOfNumber(code), message, { retryable: temporary });
+  const error = new RPCError(applicationCode(code) ?? BUILT_IN.get(code) ?? 'internal_error', message, {
+    retryable: temporary,
+  });
   if (call.transport === 'rpc') {
-    return isReply(refusal) && code !== 100 ? error : new RPCError('outcome_unknown', `interrupted: ${message}; the call may have run`);
+    if (isReply(refusal) && code !== 100) return error;
+    return new RPCError('outcome_unknown', `interrupted: ${message}; the call may have run`);
   }
-  if (!isReply(refusal)) return undefined; // the acknowledgement is lost with the connection, which says nothing about the call
+  if (!isReply(refusal)) return undefined; // the acknowledgement is lost, which says nothing about the call
   // An overloaded server that refuses a repeat says nothing about the copy before it, which may be running.
-  if ((!temporary && code !== 100) || (isApplication(code) && call.sends === 1)) return error;
+  const mayRun = !(applicationCode(code) && call.sends === 1);
+  if (!(mayRun && (temporary || code === 100))) return error;
   if (call.sendable || call.accepted) return undefined;
   return new RPCError('outcome_unknown', `sent ${call.sends} times, never acknowledged: ${message}`);
 }
@@ -533,14 +561,18 @@ function errorOfEnd(call: Call, reason: string): RPCError {
 function outcomeOfReply({ error, result }: Record<string, unknown>): Outcome {
   if (error === undefined || error === null) return { result };
   const { code, message, details, retryable, retry_after } = isRecord(error) ? error : { message: error };
-  return new RPCError(typeof code === 'string' && code ? code : 'internal_error', typeof message === 'string' ? message : '', {
+  const known = typeof code === 'string' && code ? code : 'internal_error';
+  return new RPCError(known, typeof message === 'string' ? message : '', {
     details: isRecord(details) ? details : null,
     retryable: typeof retryable === 'boolean' ? retryable : undefined,
     retry_after: typeof retry_after === 'number' ? retry_after : null,
   });
 }
 
-/** Throws a `validation_error`; a frame above the server's limit would end the connection for good. */
+/**
+ * A copy, because a repeat must equal the first one even when the caller changes the parameters meanwhile. Throws a
+ * `validation_error`: the server would end the connection for good over a frame above its limit.
+ */
 function copyWithin(limitBytes: number, request: Request): Request {
   let text: string;
   try {
@@ -550,8 +582,8 @@ function copyWithin(limitBytes: number, request: Request): Request {
   }
   // No character takes more than three bytes, so most requests need not be encoded to be measured.
   const bytes = text.length * 3 > limitBytes ? new TextEncoder().encode(text).length : 0;
-  if (bytes > limitBytes) throw new RPCError('validation_error', `the request has ${bytes} bytes, the limit is ${limitBytes} bytes`);
-  return JSON.parse(text) as Request;
+  if (bytes <= limitBytes) return JSON.parse(text) as Request;
+  throw new RPCError('validation_error', `the request has ${bytes} bytes, the limit is ${limitBytes} bytes`);
 }
 
 /** 128 random bits; not `crypto.randomUUID()`, which pages over plain http do not have. */
@@ -565,7 +597,9 @@ function withAttemptTimeout(base: WebSocketClass, limitMs: number): WebSocketCla
     constructor(url: string) {
       super(url);
       const timer = setTimeout(() => this.close(), limitMs);
-      for (const type of ['message', 'close'] as const) this.addEventListener(type, () => clearTimeout(timer), { once: true });
+      const answered = (): void => clearTimeout(timer);
+      this.addEventListener('message', answered, { once: true });
+      this.addEventListener('close', answered, { once: true });
     }
   };
 }

@@ -1,0 +1,311 @@
+"""The client as its users see it, over a real Redis: one set of tests for each of its ways."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from django_cfg.errors import NoResponders, RPCOverloadedError, RPCRemoteError, RPCTimeoutError
+from django_cfg.models.websocket import RPCErrorCode
+from django_cfg.modules.django_rpc.client import RPCCall, WebSocketRPCClient
+from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.redis_transport import RedisTransport
+from django_cfg.rpc.router import get_global_router
+from django_cfg.tests.websocket.serving import BOUND_SECONDS, EchoParams, EchoResult, Handlers, Running, serving
+
+WAYS = ("fused", "shared", "memory")
+
+
+class Site:
+    """A client, and whoever answers it."""
+
+    def __init__(self, client: WebSocketRPCClient, handlers: Handlers, running: Running | None) -> None:
+        self.client = client
+        self.handlers = handlers
+        self.running = running
+
+
+def make_client(config: WebSocketRPCConfig, way: str) -> WebSocketRPCClient:
+    client = WebSocketRPCClient(config)
+    if way != "memory":
+        client._transport = RedisTransport(config, most_fused=1000 if way == "fused" else 0)
+    return client
+
+
+@pytest.fixture(params=WAYS)
+def site(request: pytest.FixtureRequest, handlers: Handlers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    if request.param == "memory":
+        config = WebSocketRPCConfig(enabled=True, redis_url="memory://", rpc_timeout=10)
+        router = get_global_router()
+        monkeypatch.setattr(router, "_methods", handlers.router()._methods)
+        client = make_client(config, "memory")
+        yield Site(client, handlers, None)
+        handlers.release.set()
+        client.close()
+        return
+    config = request.getfixturevalue("config")
+    with serving(config, handlers) as running:
+        client = make_client(config, request.param)
+        yield Site(client, handlers, running)
+        client.close()
+
+
+def test_a_typed_call_returns_its_result_model(site: Site) -> None:
+    result = site.client.call("typed", EchoParams(message="hello"), EchoResult, timeout=10)
+
+    assert result == EchoResult(message="hello", length=5)
+
+
+def test_without_a_result_model_the_result_is_plain_data(site: Site) -> None:
+    assert site.client.call("typed", {"message": "hello"}) == {"message": "hello", "length": 5}
+    assert site.client.call("nothing") is None
+
+
+def test_a_result_that_does_not_fit_is_a_validation_error(site: Site) -> None:
+    with pytest.raises(ValidationError):
+        site.client.call("echo", {"message": "hello"}, EchoResult)
+
+
+def test_an_error_of_the_server_carries_its_code_and_text(site: Site) -> None:
+    with pytest.raises(RPCRemoteError) as caught:
+        site.client.call("boom")
+
+    assert caught.value.error.code == RPCErrorCode.APPLICATION_ERROR
+    assert str(caught.value) == "insufficient funds"
+    assert not caught.value.is_retryable
+    assert caught.value.retry_after is None
+
+
+def test_an_unknown_method_is_named(site: Site) -> None:
+    with pytest.raises(RPCRemoteError, match="no_such_method") as caught:
+        site.client.call("no_such_method")
+
+    assert caught.value.error.code == RPCErrorCode.METHOD_NOT_FOUND
+
+
+def test_invalid_params_say_where(site: Site) -> None:
+    with pytest.raises(RPCRemoteError) as caught:
+        site.client.call("typed", {"message": 5})
+
+    assert caught.value.error.code == RPCErrorCode.INVALID_PARAMS
+    assert caught.value.error.details is not None
+    assert caught.value.error.details["errors"][0]["loc"] == ["message"]
+
+
+def test_a_missed_deadline_names_method_and_seconds(site: Site) -> None:
+    with pytest.raises(RPCTimeoutError) as caught:
+        site.client.call("held", timeout=0.3)
+
+    assert caught.value.method == "held"
+    assert caught.value.timeout_seconds == 0.3
+
+
+def test_a_timeout_must_be_greater_than_zero(site: Site) -> None:
+    with pytest.raises(ValueError, match="greater than 0"):
+        site.client.call("echo", timeout=0)
+
+
+def test_the_handler_sees_a_service_and_no_user(site: Site) -> None:
+    site.client.call("typed", {"message": "x"})
+
+    (conn,) = site.handlers.conns
+    assert conn.is_service
+    assert conn.user_id is None
+    assert conn.transport == "redis"
+    assert 0 < conn.remaining_seconds <= 10
+
+
+def test_many_calls_give_results_and_errors_in_order(site: Site) -> None:
+    results = site.client.call_many(
+        [
+            RPCCall("typed", EchoParams(message="a"), EchoResult),
+            ("boom",),
+            {"method": "echo", "params": {"n": 3}},
+            ("echo", {"n": 4}, EchoResult),
+        ]
+    )
+
+    assert results[0] == EchoResult(message="a", length=1)
+    assert isinstance(results[1], RPCRemoteError)
+    assert results[2] == {"n": 3}
+    assert isinstance(results[3], ValidationError)
+
+
+async def test_the_asynchronous_twins(site: Site) -> None:
+    assert await site.client.acall("typed", EchoParams(message="a"), EchoResult) == EchoResult(message="a", length=1)
+    assert await site.client.acall_many([("echo", {"n": n}) for n in range(20)]) == [{"n": n} for n in range(20)]
+    with pytest.raises(RPCRemoteError, match="insufficient"):
+        await site.client.acall("boom")
+    with pytest.raises(RPCTimeoutError):
+        await site.client.acall("held", timeout=0.2)
+
+
+def test_every_thread_gets_its_own_reply(site: Site) -> None:
+    wrong: list[Any] = []
+
+    def work(number: int) -> None:
+        for i in range(15):
+            sent = {"thread": number, "call": i}
+            if (got := site.client.call("echo", sent)) != sent:
+                wrong.append((sent, got))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(BOUND_SECONDS)
+
+    assert not any(thread.is_alive() for thread in threads)
+    assert wrong == []
+
+
+def test_fire_and_forget_runs_and_returns_the_id_of_its_entry(site: Site) -> None:
+    message_id = site.client.fire_and_forget("effect", {"name": "once"})
+
+    milliseconds, _, sequence = message_id.partition("-")
+    assert milliseconds.isdigit()
+    assert sequence.isdigit()
+    wait_until(lambda: site.handlers.ran == ["once"])
+
+
+def test_a_key_makes_attempts_one_call(site: Site) -> None:
+    first = site.client.call("effect", {"name": "a"}, idempotency_key="order-1")
+    second = site.client.call("effect", {"name": "a"}, idempotency_key="order-1")
+    other = site.client.call("effect", {"name": "a"}, idempotency_key="order-2")
+
+    assert first == second == {"count": 1}
+    assert other == {"count": 2}
+
+
+def test_attempts_at_the_same_time_run_once(site: Site) -> None:
+    got: list[Any] = []
+    call = lambda: got.append(site.client.call("held", {"name": "x"}, idempotency_key="k"))  # noqa: E731
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: site.handlers.ran == ["x"])
+    time.sleep(0.1)  # for a second run, if there were one, to begin
+    site.handlers.release.set()
+    for thread in threads:
+        thread.join(BOUND_SECONDS)
+
+    assert site.handlers.ran == ["x"]
+    assert got == [{"name": "x"}] * 3
+
+
+def test_a_key_with_other_params_is_refused(site: Site) -> None:
+    site.client.call("effect", {"name": "a"}, idempotency_key="order-1")
+
+    with pytest.raises(RPCRemoteError, match="another call") as caught:
+        site.client.call("effect", {"name": "b"}, idempotency_key="order-1")
+
+    assert caught.value.error.code == RPCErrorCode.VALIDATION_ERROR
+    assert site.handlers.ran == ["a"]
+
+
+def test_health_is_an_answer_of_a_live_server(site: Site) -> None:
+    assert site.client.health_check()
+
+
+def test_a_closed_client_opens_anew(site: Site) -> None:
+    site.client.call("echo")
+    site.client.close()
+
+    assert site.client.call("echo", {"n": 1}) == {"n": 1}
+
+
+def test_a_full_stream_refuses_at_once(handlers: Handlers, request: pytest.FixtureRequest) -> None:
+    config = request.getfixturevalue("config").model_copy(update={"stream_maxlen": 2})
+    with serving(config, handlers, concurrency=1):
+        for way in ("fused", "shared"):
+            client = make_client(config, way)
+            while client_accepts(client):
+                pass
+            with pytest.raises(RPCOverloadedError) as caught:
+                client.call("echo")
+            assert caught.value.retry_after == 1.0
+            with pytest.raises(RPCOverloadedError):
+                client.fire_and_forget("echo")
+            client.close()
+
+
+def client_accepts(client: WebSocketRPCClient) -> bool:
+    try:
+        client.fire_and_forget("held")
+    except RPCOverloadedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("way", ["fused", "shared"])
+def test_without_a_server_a_call_fails_at_once(config: WebSocketRPCConfig, way: str) -> None:
+    client = make_client(config, way)
+    started = time.monotonic()
+
+    with pytest.raises(NoResponders):
+        client.call("echo", timeout=30)
+
+    assert not client.health_check()
+    assert time.monotonic() - started < 10
+    client.close()
+
+
+def test_fire_and_forget_is_queued_without_a_server(config: WebSocketRPCConfig, redis: Any) -> None:
+    client = make_client(config, "fused")
+
+    message_id = client.fire_and_forget("effect")
+
+    ((entry_id, _),) = redis.xrange("stream:requests")
+    assert entry_id.decode() == message_id
+    client.close()
+
+
+def test_broadcast_counts_subscribers(config: WebSocketRPCConfig, redis: Any) -> None:
+    client = make_client(config, "fused")
+    with redis.pubsub() as listener:
+        listener.subscribe("notifications:broadcast")
+        assert listener.get_message(timeout=5)["type"] == "subscribe"
+
+        assert client.broadcast("notifications:broadcast", EchoParams(message="hi")) == 1
+        assert client.broadcast("nobody:there", {"n": 1}) == 0
+        assert listener.get_message(timeout=5)["data"] == b'{"message":"hi"}'
+    client.close()
+
+
+async def test_cancelling_withdraws_a_request_that_has_not_begun(
+    config: WebSocketRPCConfig, handlers: Handlers, redis: Any
+) -> None:
+    with serving(config, handlers, concurrency=1):
+        client = make_client(config, "shared")
+        busy = asyncio.create_task(client.acall("held", {"name": "first"}))
+        await until(lambda: handlers.ran == ["first"])
+        waiting = asyncio.create_task(client.acall("held", {"name": "second"}))
+        await until(lambda: redis.xlen("stream:requests") == 2)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert redis.xlen("stream:requests") == 1
+        handlers.release.set()
+        await busy
+        await asyncio.to_thread(client.close)
+
+    assert waiting.cancelled()
+    assert handlers.ran == ["first"]
+
+
+def wait_until(condition: Any) -> None:
+    deadline = time.monotonic() + BOUND_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
