@@ -51,9 +51,9 @@ class WebSocketRPCClient:
     not fit `result_model`.
     """
 
-    def __init__(self, config: WebSocketRPCConfig) -> None:
+    def __init__(self, config: WebSocketRPCConfig, transport: Transport | None = None) -> None:
         self._config = config
-        self._transport: Transport = open_transport(config)
+        self._transport = open_transport(config) if transport is None else transport
 
     @overload
     def call(

@@ -62,6 +62,7 @@ class StreamServer:
         self.consumer = consumer_name(role)
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()
+        self._reader_id = 0
         self._reader = AsyncRedis(config, 1, blocking=True)
         self._writer = AsyncRedis(config, min(4, config.redis_max_connections))
         self._lanes = Lanes(self._options.database_lanes)
@@ -102,14 +103,15 @@ class StreamServer:
 
     async def run(self) -> bool:
         """Whether everything that was read has been answered."""
-        heartbeat = asyncio.create_task(self._heartbeat())
+        background = {asyncio.create_task(self._heartbeat()), asyncio.create_task(self._wake_reader())}
         try:
             await self._read()
             self._liveness.drain()
             return await self._drain()
         finally:
-            heartbeat.cancel()
-            await asyncio.wait({heartbeat})
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
             await self._close()
 
     async def _read(self) -> None:
@@ -119,6 +121,7 @@ class StreamServer:
             try:
                 if not joined:
                     await self._liveness.join()
+                    self._reader_id = int(await self._reader.run("CLIENT", "ID"))
                     joined = True
                     self._ready.set()
                 if unsure:
@@ -168,6 +171,14 @@ class StreamServer:
             await asyncio.wait_for(self._stop.wait(), seconds)
         except TimeoutError:
             return
+
+    async def _wake_reader(self) -> None:
+        """At the stop the reader need not wait for the end of its slice."""
+        await self._stop.wait()
+        try:
+            await self._writer.run("CLIENT", "UNBLOCK", self._reader_id)
+        except FAILURES as error:
+            logger.info("the reader could not be woken and wakes by itself: %r", error)
 
     async def _heartbeat(self) -> None:
         await self._ready.wait()

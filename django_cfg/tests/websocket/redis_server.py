@@ -67,9 +67,10 @@ class RedisServer:
 
         with redis.Redis(port=self.port, socket_timeout=1) as probe:
             try:
-                return bool(probe.ping())
+                probe.ping()  # pyright: ignore[reportUnknownMemberType] - untyped in redis-py
             except redis.RedisError:
                 return False
+            return True
 
     def _end(self) -> None:
         assert self._process is not None

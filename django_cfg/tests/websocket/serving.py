@@ -67,7 +67,7 @@ class Handlers:
     async def held(self, conn: Any, params: Any) -> Any:
         """Runs until it is released."""
         self.ran.append(str(params.get("name", "held")))
-        while not self.release.is_set():
+        while not self.release.is_set():  # noqa: ASYNC110 - it is released from another thread
             await asyncio.sleep(0.01)
         return params
 

@@ -16,7 +16,6 @@ from django_cfg.models.websocket import RPCErrorCode
 from django_cfg.modules.django_rpc.client import RPCCall, WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.redis_transport import RedisTransport
-from django_cfg.rpc.router import get_global_router
 from django_cfg.tests.websocket.serving import BOUND_SECONDS, EchoParams, EchoResult, Handlers, Running, serving
 
 WAYS = ("fused", "shared", "memory")
@@ -32,18 +31,16 @@ class Site:
 
 
 def make_client(config: WebSocketRPCConfig, way: str) -> WebSocketRPCClient:
-    client = WebSocketRPCClient(config)
-    if way != "memory":
-        client._transport = RedisTransport(config, most_fused=1000 if way == "fused" else 0)
-    return client
+    if way == "memory":
+        return WebSocketRPCClient(config)
+    return WebSocketRPCClient(config, RedisTransport(config, most_fused=1000 if way == "fused" else 0))
 
 
 @pytest.fixture(params=WAYS)
 def site(request: pytest.FixtureRequest, handlers: Handlers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     if request.param == "memory":
         config = WebSocketRPCConfig(enabled=True, redis_url="memory://", rpc_timeout=10)
-        router = get_global_router()
-        monkeypatch.setattr(router, "_methods", handlers.router()._methods)
+        monkeypatch.setattr("django_cfg.modules.django_rpc.memory.get_global_router", handlers.router)
         client = make_client(config, "memory")
         yield Site(client, handlers, None)
         handlers.release.set()
@@ -307,5 +304,5 @@ def wait_until(condition: Any) -> None:
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(BOUND_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it comes about in another thread
             await asyncio.sleep(0.01)

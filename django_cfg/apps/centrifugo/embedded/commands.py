@@ -19,6 +19,7 @@ from .protocol import (
     ChannelRequest,
     ClientInfo,
     Command,
+    ConnectResult,
     HistoryRequest,
     HistoryResult,
     Nothing,
@@ -30,13 +31,12 @@ from .protocol import (
     RPCRequest,
     RPCResult,
     decode_base64_json,
+    decode_command,
 )
 from .subscribing import announce_join, sub_refresh_command, subscribe_command, unsubscribe_command
 
 if TYPE_CHECKING:
     from .session import Session
-
-Answer = ProxyAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,36 @@ class ProxiedCall:
 Outcome = Result | Refusal | ProxiedCall
 
 
-def run(session: Session, command: Command, now: float) -> tuple[str, Outcome]:
+def execute(session: Session, line: bytes, now: float) -> ProxiedCall | None:
+    """Runs one command; a call that the backend has to answer is handed back."""
+    if session.ended is not None or session.refused:
+        return None
+    command = decode_command(line)
+    if command is None or not (session.authenticated or command.connect):
+        session.close(codes.PROTOCOL_ERROR)
+        return None
+    if not command.id and command.send is None:
+        session.pong()
+        return None
+    kind, outcome = _run(session, command, now)
+    if isinstance(outcome, ProxiedCall):
+        return outcome
+    session.reply(command.id, kind, outcome)
+    if isinstance(outcome, ConnectResult):
+        session.connected(now)
+    elif kind == "connect" and isinstance(outcome, ErrorReply):
+        session.refuse(now)
+    _announce(session, command, outcome)
+    return None
+
+
+def answer(session: Session, call: ProxiedCall, given: ProxyAnswer, now: float) -> None:
+    """What the backend said to a call that `execute` handed back."""
+    if session.ended is None:
+        session.reply(call.command_id, call.kind, _finish(session, call, given, now))
+
+
+def _run(session: Session, command: Command, now: float) -> tuple[str, Outcome]:
     """The command's kind and what became of it; a command of no known kind ends the connection."""
     if command.connect is not None:
         return "connect", connect(session, command.connect, now)
@@ -86,7 +115,7 @@ def _run_other(session: Session, command: Command, now: float) -> tuple[str, Out
     return "", codes.PROTOCOL_ERROR
 
 
-def announce(session: Session, command: Command, outcome: Outcome) -> None:
+def _announce(session: Session, command: Command, outcome: Outcome) -> None:
     """Join messages, which follow the reply."""
     if isinstance(outcome, ErrorReply | Disconnect):
         return
@@ -97,7 +126,7 @@ def announce(session: Session, command: Command, outcome: Outcome) -> None:
         announce_join(session, command.subscribe.channel)
 
 
-def finish(session: Session, call: ProxiedCall, answer: Answer, now: float) -> Result | Refusal:
+def _finish(session: Session, call: ProxiedCall, answer: ProxyAnswer, now: float) -> Result | Refusal:
     """What the client gets for the backend's answer; an accepted publication is published here."""
     if answer.disconnect is not None:
         return Disconnect(answer.disconnect.code, answer.disconnect.reason)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django_cfg.apps.centrifugo.proxy_wire import ProxyAnswer, PublishProxyRequest
 
-from . import codes
+from . import codes, commands
 from .backend import FAILED, ProxyBackend
 from .codes import Disconnect
 from .commands import ProxiedCall
@@ -77,7 +77,7 @@ class Connection:
 
     async def _execute(self, frame: bytes) -> None:
         for line in split_frame(frame):
-            call = self.session.execute(line, time.time())
+            call = commands.execute(self.session, line, time.time())
             if call is None:
                 continue
             if self._config.client.concurrency > 1:
@@ -97,7 +97,7 @@ class Connection:
 
     async def _ask(self, call: ProxiedCall) -> None:
         answer = await ask_backend(self._backend, call)
-        self.session.answer(call, answer, time.time())
+        commands.answer(self.session, call, answer, time.time())
 
     async def _write(self) -> None:
         try:

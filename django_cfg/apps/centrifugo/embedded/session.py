@@ -1,7 +1,7 @@
-"""Pure: one connection's protocol state. Lines come in, encoded messages and a final disconnect go out.
+"""Pure: one connection's protocol state, from which encoded messages and a final disconnect go out.
 
-All times are Unix seconds. The edge calls `execute` for every line, `answer` when the backend has answered, `tick` when
-`deadline` has come, and writes what `outbox` and `ended` hold whenever `wake` has been called.
+All times are Unix seconds. What comes in is the business of `commands.py`. The edge calls `tick` at `deadline`,
+and writes what `outbox` and `ended` hold whenever `wake` has been called.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from . import codes, commands
+from . import codes
 from .codes import Disconnect, ErrorReply, Unsubscribe
 from .outbox import Outbox
-from .protocol import PING, ConnectResult, Opaque, Push, Result, decode_command, encode_push, encode_reply
+from .protocol import PING, Opaque, Push, Result, encode_push, encode_reply
 
 if TYPE_CHECKING:
-    from .commands import Answer, ProxiedCall
     from .node import Node
     from .subscription import Subscription
 
@@ -62,32 +61,24 @@ class Session:
         """When `tick` has to be called next."""
         return min(self._timers.values(), default=None)
 
-    def execute(self, line: bytes, now: float) -> ProxiedCall | None:
-        """Runs one command; a call that the backend has to answer is handed back."""
-        if self.ended is not None or self.refused:
-            return None
-        command = decode_command(line)
-        if command is None or not (self.authenticated or command.connect):
-            self.close(codes.PROTOCOL_ERROR)
-            return None
-        if not command.id and command.send is None:
-            self._pong()
-            return None
-        kind, outcome = commands.run(self, command, now)
-        if isinstance(outcome, commands.ProxiedCall):
-            return outcome
-        self.reply(command.id, kind, outcome)
-        if isinstance(outcome, ConnectResult):
-            self._connected(now)
-        elif kind == "connect" and isinstance(outcome, ErrorReply):
-            self._refuse(now)
-        commands.announce(self, command, outcome)
-        return None
+    def connected(self, now: float) -> None:
+        """The connect command was accepted: the timers of a living connection begin."""
+        client = self.node.config.client
+        self._timers.pop(Timer.STALE, None)
+        self.expire_at_time(self.expire_at, now)
+        self.set_timer(Timer.PING, now, client.ping_interval * (1 + self.node.random()) / 2)
+        self.set_timer(Timer.UPKEEP, now, client.presence_update_interval)
 
-    def answer(self, call: ProxiedCall, answer: Answer, now: float) -> None:
-        """What the backend said to a call that `execute` handed back."""
-        if self.ended is None:
-            self.reply(call.command_id, call.kind, commands.finish(self, call, answer, now))
+    def refuse(self, now: float) -> None:
+        """The connect command was refused: nothing more is answered."""
+        self.refused = True
+        self.set_timer(Timer.LINGER, now, REFUSED_LINGER_SECONDS)
+
+    def pong(self) -> None:
+        """The client has answered a ping; one that nobody sent ends the connection."""
+        if not self._awaiting_pong:
+            self.close(codes.PROTOCOL_ERROR)
+        self._awaiting_pong = False
 
     def reply(self, command_id: int, kind: str, outcome: Result | ErrorReply | Disconnect) -> None:
         """Queues a result under its kind, or an error; a disconnect ends the connection instead."""
@@ -174,24 +165,8 @@ class Session:
         self.set_timer(Timer.PONG, now, client.pong_timeout)
         self.set_timer(Timer.PING, now, client.ping_interval)
 
-    def _pong(self) -> None:
-        if not self._awaiting_pong:
-            self.close(codes.PROTOCOL_ERROR)
-        self._awaiting_pong = False
-
     def _upkeep(self, now: float) -> None:
         for subscription in list(self.subscriptions.values()):
             subscription.check(now)
         if self.ended is None:
             self.set_timer(Timer.UPKEEP, now, self.node.config.client.presence_update_interval)
-
-    def _connected(self, now: float) -> None:
-        client = self.node.config.client
-        self._timers.pop(Timer.STALE, None)
-        self.expire_at_time(self.expire_at, now)
-        self.set_timer(Timer.PING, now, client.ping_interval * (1 + self.node.random()) / 2)
-        self.set_timer(Timer.UPKEEP, now, client.presence_update_interval)
-
-    def _refuse(self, now: float) -> None:
-        self.refused = True
-        self.set_timer(Timer.LINGER, now, REFUSED_LINGER_SECONDS)

@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 from django_cfg.apps.centrifugo.embedded import api
+from django_cfg.apps.centrifugo.embedded.commands import answer as answer_call
+from django_cfg.apps.centrifugo.embedded.commands import execute
 from django_cfg.apps.centrifugo.embedded.config import ServerConfig, load_config
 from django_cfg.apps.centrifugo.embedded.node import Node
 from django_cfg.apps.centrifugo.embedded.session import Session
@@ -97,14 +99,14 @@ class Client:
     def say(self, *commands: dict[str, Any]) -> list[Any]:
         """Executes commands and takes what has come back."""
         for command in commands:
-            self.session.execute(json.dumps(command).encode(), self.world.now)
+            execute(self.session, json.dumps(command).encode(), self.world.now)
         return self.take()
 
     def ask(self, command: dict[str, Any], answer: ProxyAnswer) -> list[Any]:
         """Executes a command that the backend answers."""
-        call = self.session.execute(json.dumps(command).encode(), self.world.now)
+        call = execute(self.session, json.dumps(command).encode(), self.world.now)
         assert call is not None
-        self.session.answer(call, answer, self.world.now)
+        answer_call(self.session, call, answer, self.world.now)
         return self.take()
 
     def take(self) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from django_cfg.apps.centrifugo.embedded import codes
+from django_cfg.apps.centrifugo.embedded import codes, commands
 from django_cfg.apps.centrifugo.embedded.protocol import split_frame
 from django_cfg.apps.centrifugo.proxy_wire import ProxyAnswer
 
@@ -91,8 +91,8 @@ def test_ten_thousand_frames() -> None:
 
 def _execute(client: Client, frame: bytes) -> None:
     for line in split_frame(frame):
-        call = client.session.execute(line, client.world.now)
+        call = commands.execute(client.session, line, client.world.now)
         if call is not None:
-            client.session.answer(call, ACCEPTED, client.world.now)
+            commands.answer(client.session, call, ACCEPTED, client.world.now)
     if client.session.ended is not None:
         client.session.close(codes.CONNECTION_CLOSED)

@@ -286,7 +286,7 @@ async def test_a_fault_of_the_server_ends_the_connection(
     def fail(*_: object) -> None:
         raise RuntimeError("a fault of the server")
 
-    monkeypatch.setattr("django_cfg.apps.centrifugo.embedded.commands.run", fail)
+    monkeypatch.setattr("django_cfg.apps.centrifugo.embedded.commands._run", fail)
     socket.say({"id": 2, "rpc": {"method": "m"}})
     assert await socket.next() == {"type": "websocket.close", "code": 3004, "reason": "internal server error"}
     assert "a fault of the server" in caplog.text

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from django_cfg.apps.centrifugo.embedded import codes
+from django_cfg.apps.centrifugo.embedded import codes, commands
 from django_cfg.apps.centrifugo.embedded.codes import Disconnect, ErrorReply
 from django_cfg.apps.centrifugo.proxy_wire import ProxyAnswer, ProxyDisconnect, ProxyError, ProxyResult
 
@@ -254,9 +254,9 @@ def test_a_closed_connection_leaves_nothing_behind() -> None:
 
 def test_earlier_lines_of_a_frame_are_answered_when_a_later_one_is_bad() -> None:
     client = World().connect()
-    client.session.execute(b'{"id": 2, "subscribe": {"channel": "plain:a"}}', START)
-    client.session.execute(b"{nope", START)
-    client.session.execute(b'{"id": 3, "subscribe": {"channel": "plain:b"}}', START)
+    commands.execute(client.session, b'{"id": 2, "subscribe": {"channel": "plain:a"}}', START)
+    commands.execute(client.session, b"{nope", START)
+    commands.execute(client.session, b'{"id": 3, "subscribe": {"channel": "plain:b"}}', START)
     assert client.take() == [{"id": 2, "subscribe": {}}]
     assert client.session.ended == codes.PROTOCOL_ERROR
 
@@ -283,7 +283,7 @@ def test_earlier_lines_of_a_frame_are_answered_when_a_later_one_is_bad() -> None
 )
 def test_what_is_no_command_ends_the_connection(line: bytes) -> None:
     client = World().connect()
-    assert client.session.execute(line, START) is None
+    assert commands.execute(client.session, line, START) is None
     assert (client.take(), client.session.ended) == ([], codes.PROTOCOL_ERROR)
 
 
@@ -299,13 +299,13 @@ def test_what_is_no_command_ends_the_connection(line: bytes) -> None:
 def test_half_characters_do_not_end_the_connection(sent: bytes, stored: str) -> None:
     world = World()
     client = world.subscribed("open:a")
-    client.session.execute(b'{"id": 3, "publish": {"channel": "open:a", "data": ' + sent + b"}}", START)
+    commands.execute(client.session, b'{"id": 3, "publish": {"channel": "open:a", "data": ' + sent + b"}}", START)
     assert client.take()[0]["push"]["pub"]["data"] == stored
 
 
 def test_a_binary_frame_must_be_utf_8() -> None:
     client = World().subscribed("open:a")
-    client.session.execute(b'{"id": 3, "publish": {"channel": "open:a", "data": "\xff"}}', START)
+    commands.execute(client.session, b'{"id": 3, "publish": {"channel": "open:a", "data": "\xff"}}', START)
     assert (client.take(), client.session.ended) == ([], codes.PROTOCOL_ERROR)
 
 
@@ -420,10 +420,10 @@ def test_an_accepted_publication_is_published_for_its_author() -> None:
 def test_an_answer_after_the_end_is_dropped() -> None:
     world = World()
     client, other = world.connect(), world.subscribed("prox:a", "43")
-    call = client.session.execute(b'{"id": 3, "publish": {"channel": "prox:a", "data": {}}}', START)
+    call = commands.execute(client.session, b'{"id": 3, "publish": {"channel": "prox:a", "data": {}}}', START)
     assert call is not None
     client.session.close(codes.CONNECTION_CLOSED)
-    client.session.answer(call, ProxyAnswer(result=ProxyResult()), START)
+    commands.answer(client.session, call, ProxyAnswer(result=ProxyResult()), START)
     assert other.take() == []
 
 
