@@ -94,4 +94,4 @@ def allowed_origins(config: CentrifugoConfig) -> list[str]:
     """What was given; else localhost under DEBUG. The server adds its own origin where it serves the pages itself."""
     if config.allowed_origins is not None:
         return list(config.allowed_origins)
-    return ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"] if settings.DEBUG else []
+    return ["http://localhost:*", "http://127.0.0.1:*"] if settings.DEBUG else []
