@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
+from django_cfg.apps.centrifugo.embedded.origins import origin_allowed
 from django_cfg.apps.centrifugo.server_config import build_server_config
 from django_cfg.errors import ConfigurationError
 
@@ -98,11 +99,15 @@ def test_it_follows_the_settings() -> None:
     assert config["http_server"] == {"address": "centrifugo.example.test", "port": 443}
 
 
-@pytest.mark.parametrize(("debug", "count"), [(True, 3), (False, 0)])
-def test_origins_that_are_not_given(debug: bool, count: int) -> None:
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:5173"])
+def test_origins_that_are_not_given_are_localhost_in_development(debug: bool, origin: str) -> None:
     given = {key: value for key, value in GIVEN.items() if key != "allowed_origins"}
     with override_settings(CENTRIFUGO=given, DEBUG=debug):
-        assert len(build_server_config()["client"]["allowed_origins"]) == count
+        patterns = build_server_config()["client"]["allowed_origins"]
+
+    assert origin_allowed(origin, "example.test", patterns) is debug
+    assert not origin_allowed("http://evil.example.test", "example.test", patterns)
 
 
 @override_settings(DEBUG=False, CENTRIFUGO={})
