@@ -93,10 +93,11 @@ def test_04_replies_survive_a_stall_of_redis(config: WebSocketRPCConfig, redis: 
 
 
 def test_05_nothing_of_a_finished_call_is_kept(server: Running, client: WebSocketRPCClient) -> None:
+    before = server.tasks()
     client.call_many([("echo", {"n": n}) for n in range(300)])
 
     wait_until(lambda: server.server.in_flight == 0)
-    assert server.server.tasks == 0
+    wait_until(lambda: server.tasks() <= before)
 
 
 def test_06_concurrency_is_bounded(config: WebSocketRPCConfig, redis: Any, handlers: Handlers) -> None:
@@ -220,12 +221,11 @@ def test_16_any_server_can_answer_any_request(config: WebSocketRPCConfig, redis:
 
 def test_17_nothing_unread_is_ever_trimmed(config: WebSocketRPCConfig, redis: Any, handlers: Handlers) -> None:
     client = WebSocketRPCClient(config.model_copy(update={"stream_maxlen": 300}))
-    accepted = []
+    for n in range(300):
+        client.fire_and_forget("effect", {"name": str(n)})
     with pytest.raises(RPCOverloadedError):
-        while True:
-            accepted.append(client.fire_and_forget("effect", {"name": str(len(accepted))}))
+        client.fire_and_forget("effect", {"name": "300"})
     client.close()
-    assert len(accepted) == 300
     with serving(config, handlers):
         wait_until(lambda: len(handlers.ran) == 300)
 

@@ -200,7 +200,7 @@ def _result(outgoing: Outgoing, outcome: Outcome, model: type[BaseModel] | None)
     if error is not None:
         if error.code == RPCErrorCode.TIMEOUT:
             raise RPCTimeoutError(
-                error.message,
+                f"no answer to {outgoing.method} within {outgoing.timeout_seconds:g} s: the server stopped it then",
                 method=outgoing.method,
                 timeout_seconds=outgoing.timeout_seconds,
                 details={"state": "stopped"},

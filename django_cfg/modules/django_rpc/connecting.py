@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
@@ -26,6 +26,7 @@ from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 __all__ = [
+    "BLOCKING_SECONDS",
     "FAILURES",
     "OUR_PREFIX",
     "SLICE_SECONDS",
@@ -51,16 +52,18 @@ SLICE_SECONDS = 1.0
 OUR_PREFIX = "rpc-"
 """Begins the names of consumers that say that they live."""
 
-CONNECT_SECONDS = 2.0
+CONNECT_SECONDS = 1.0
 COMMAND_SECONDS = 5.0
 BLOCKING_SECONDS = SLICE_SECONDS + 2.0
+"""When a connection that Redis blocks counts as lost."""
+
 POOL_WAIT_SECONDS = 5.0
 
 
 class Redis:
     """Short commands from any thread; waits for one of its connections rather than raise."""
 
-    def __init__(self, config: WebSocketRPCConfig, connections: int, *, blocking: bool = False) -> None:
+    def __init__(self, config: WebSocketRPCConfig, connections: int, timeout_seconds: float = COMMAND_SECONDS) -> None:
         pool: Any = redis.BlockingConnectionPool
         self._client: Any = redis.Redis(
             connection_pool=pool.from_url(
@@ -68,7 +71,7 @@ class Redis:
                 max_connections=connections,
                 timeout=POOL_WAIT_SECONDS,
                 retry=Retry(NoBackoff(), 0),
-                **_options(config, BLOCKING_SECONDS if blocking else COMMAND_SECONDS),
+                **_options(config, timeout_seconds),
             )
         )
         self._client.response_callbacks.clear()
@@ -92,7 +95,7 @@ class Redis:
 class AsyncRedis:
     """As Redis, for the event loop that it is first used in."""
 
-    def __init__(self, config: WebSocketRPCConfig, connections: int, *, blocking: bool = False) -> None:
+    def __init__(self, config: WebSocketRPCConfig, connections: int, timeout_seconds: float = COMMAND_SECONDS) -> None:
         pool: Any = redis.asyncio.BlockingConnectionPool
         self._client: Any = redis.asyncio.Redis(
             connection_pool=pool.from_url(
@@ -100,7 +103,7 @@ class AsyncRedis:
                 max_connections=connections,
                 timeout=POOL_WAIT_SECONDS,
                 retry=AsyncRetry(NoBackoff(), 0),
-                **_options(config, BLOCKING_SECONDS if blocking else COMMAND_SECONDS),
+                **_options(config, timeout_seconds),
             )
         )
         self._client.response_callbacks.clear()
@@ -117,14 +120,23 @@ class AsyncRedis:
         answers: list[Any] = await pipeline.execute(raise_on_error=False)
         return answers
 
+    def pubsub(self) -> Any:
+        """An asynchronous context: `subscribe`, `get_message`."""
+        return self._client.pubsub(ignore_subscribe_messages=True)
+
     async def close(self) -> None:
         await self._client.connection_pool.disconnect()
 
 
-def blocking_connections(config: WebSocketRPCConfig) -> Any:
-    """A pool whose `make_connection()` gives connections for one thread at a time, to be written and read by hand."""
+def blocking_connections(config: WebSocketRPCConfig) -> Callable[[], Any]:
+    """Makes connections for one thread at a time, to be written and read by hand.
+
+    No pool keeps them, for it would count those that have long been closed.
+    """
     pool: Any = redis.ConnectionPool
-    return pool.from_url(config.redis_url, retry=Retry(NoBackoff(), 0), **_options(config, BLOCKING_SECONDS))
+    parsed = pool.from_url(config.redis_url, retry=Retry(NoBackoff(), 0), **_options(config, BLOCKING_SECONDS))
+    kind, options = parsed.connection_class, parsed.connection_kwargs
+    return lambda: kind(**options)
 
 
 def consumer_name(role: str) -> str:

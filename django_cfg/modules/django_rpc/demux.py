@@ -13,6 +13,7 @@ from django_cfg.errors import MalformedMessageError, RPCConnectionError, RPCErro
 from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
+    BLOCKING_SECONDS,
     FAILURES,
     SLICE_SECONDS,
     Redis,
@@ -45,7 +46,7 @@ class SharedPath:
         self._keys = keys
         self._most = config.stream_maxlen
         self._reply_list = keys.reply(str(uuid.uuid4()))
-        self._reader = Redis(config, 1, blocking=True)
+        self._reader = Redis(config, 1, BLOCKING_SECONDS)
         self._writer = Redis(config, 1)
         self._pending: dict[str, list[Slot]] = {}
         self._queue: deque[Slot] = deque()

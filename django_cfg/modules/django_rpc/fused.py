@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import select
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from django_cfg.errors import RPCConnectionError
 from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
+    BLOCKING_SECONDS,
     FAILURES,
     SLICE_SECONDS,
     Command,
@@ -35,15 +38,26 @@ from django_cfg.rpc.call import Reply
 __all__ = ["FusedPath", "Link"]
 
 MOST_IDLE = 16
+LATE_SECONDS = 0.2
+"""How much later than a deadline Redis may say that the wait is over."""
 
 
 class Link:
-    """One connection, opened at once; `run_id` is the Redis process at its other end. Raises one of FAILURES."""
+    """One connection, opened at once; `run_id` is the Redis process at its other end. Raises one of FAILURES.
 
-    def __init__(self, pool: Any) -> None:
-        self._connection: Any = pool.make_connection()
+    `deadline` (monotonic seconds) is that of whoever uses it now: no read lasts longer.
+    """
+
+    def __init__(self, connect: Callable[[], Any], deadline: float) -> None:
+        self.deadline = deadline
+        self._timeout = 0.0
+        self._connection: Any = connect()
+        self._readable = select.poll()
         try:
             self._connection.connect()
+            # redis-py has one timeout for a connection's whole life, and looks for unread data by reading.
+            self._socket: Any = self._connection._sock
+            self._readable.register(self._socket, select.POLLIN)
             self.run_id = read_run_id(self.run("INFO", "server"))
         except BaseException:
             self.close()
@@ -59,14 +73,15 @@ class Link:
         self._connection.send_packed_command(packed, check_health=False)
 
     def read(self) -> Any:
+        timeout = min(BLOCKING_SECONDS, max(0.0, self.deadline - time.monotonic()) + LATE_SECONDS)
+        if timeout != self._timeout:
+            self._socket.settimeout(timeout)
+            self._timeout = timeout
         return self._connection.read_response(disconnect_on_error=True)
 
     def is_clean(self) -> bool:
         """Whether the other end is there and nothing unread is left."""
-        try:
-            return not self._connection.can_read(timeout=0)
-        except FAILURES:
-            return False
+        return not self._readable.poll(0)
 
     def close(self) -> None:
         self._connection.disconnect()
@@ -106,15 +121,16 @@ class FusedPath:
     def record_key(self, outgoing: Outgoing) -> str:
         return self._keys.call(outgoing.correlation_id)
 
-    def take(self) -> Link:
+    def take(self, deadline: float) -> Link:
         """An idle link that is still good, or a new one; raises one of FAILURES."""
         while self._idle:
             link = self._pop()
             if link is not None and link.is_clean():
+                link.deadline = deadline
                 return link
             if link is not None:
                 link.close()
-        return Link(self.connections)
+        return Link(self.connections, deadline)
 
     def give_back(self, link: Link) -> None:
         if len(self._idle) < MOST_IDLE:
@@ -143,7 +159,7 @@ class _Exchange:
 
     def run(self) -> Reply | str | None:
         try:
-            self._link = self._path.take()
+            self._link = self._path.take(self._deadline)
         except FAILURES as error:
             raise RPCConnectionError(f"Redis cannot be reached: {error}") from error
         self._run_id = self._link.run_id
@@ -193,7 +209,7 @@ class _Exchange:
             if not is_missing_script(error):
                 raise
             command = self._path.enqueue(self._outgoing, self._reply_to)
-            helper = self._path.take()
+            helper = self._path.take(self._deadline)
             try:
                 answers = helper.run("EVAL", scripts.ENQUEUE, *command[2:])
             finally:
@@ -212,7 +228,7 @@ class _Exchange:
         while time.monotonic() < self._deadline:
             attempt += 1
             try:
-                self._link = Link(self._path.connections)
+                self._link = Link(self._path.connections, self._deadline)
                 record = self._link.run("GET", self._path.record_key(self._outgoing))
             except FAILURES:
                 self._drop()

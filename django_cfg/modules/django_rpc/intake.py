@@ -16,7 +16,7 @@ from django_cfg.rpc.method import Transport
 from django_cfg.rpc.signature import METHOD_NAME
 from django_cfg.rpc.validation import check_json
 
-__all__ = ["Malformed", "Request", "has_expired", "make_call", "read_entry"]
+__all__ = ["Malformed", "Request", "has_expired", "make_call", "read_correlation_id", "read_entry"]
 
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -111,6 +111,11 @@ def make_call(request: Request, redis_now: float) -> Call:
         transport=Transport.REDIS,
         is_service=True,
     )
+
+
+def read_correlation_id(fields: Mapping[bytes, bytes]) -> str | None:
+    """Of an entry that need not be readable otherwise."""
+    return _found(_LOOSE_ID, fields.get(protocol.PAYLOAD, b""))
 
 
 def _remaining(request: Request, redis_now: float) -> float:

@@ -29,6 +29,10 @@ MOST_FUSED = 8
 """Calls in flight in this process up to which each has a connection of its own."""
 
 
+AFTERWARDS_SECONDS = 0.5
+"""What a caller who has given up still spends on finding out why, when Redis is silent."""
+
+
 class RedisTransport:
     """Safe in threads, event loops and forked children; opens nothing before the first call."""
 
@@ -95,11 +99,12 @@ class RedisTransport:
 
     def close(self) -> None:
         """Calls made later open everything anew."""
-        fused, shared, commands = self._fused, self._shared, self._commands
+        fused, shared, clients = self._fused, self._shared, (self._commands, self._afterwards)
         self._start_anew()
         fused.close()
         shared.close()
-        commands.close()
+        for client in clients:
+            client.close()
 
     def start_anew_in_child(self) -> None:
         """A forked child has its parent's connections, and none of its threads."""
@@ -112,6 +117,7 @@ class RedisTransport:
         self._fused = FusedPath(self._config, self._keys)
         self._shared = SharedPath(self._config, self._keys)
         self._commands = Redis(self._config, min(4, self._config.redis_max_connections))
+        self._afterwards = Redis(self._config, 1, AFTERWARDS_SECONDS)
 
     def _fused_call(self, outgoing: Outgoing, deadline: float) -> Reply:
         try:
@@ -153,7 +159,7 @@ class RedisTransport:
 
     def _explained(self, outgoing: Outgoing, entry_id: str | None) -> RPCTimeoutError:
         try:
-            answer = self._commands.run(
+            answer = self._afterwards.run(
                 "EVAL", scripts.EXPLAIN, 3, self._keys.stream, self._keys.servers,
                 self._keys.call(outgoing.correlation_id), self._keys.group, entry_id or "0-1", MOST_COUNTED,
             )  # fmt: skip
@@ -168,7 +174,7 @@ class RedisTransport:
         if entry_id is None or outgoing.key:
             return
         try:
-            self._commands.run("XDEL", self._keys.stream, entry_id)
+            self._afterwards.run("XDEL", self._keys.stream, entry_id)
         except FAILURES:
             return  # the server drops it at its deadline
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -19,6 +20,7 @@ logger = logging.getLogger("django_cfg.rpc.redis")
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 RESTART_SECONDS = 1.0
+PARENT_SECONDS = 0.5
 
 
 class Runnable(Protocol):
@@ -54,7 +56,7 @@ def run_processes(count: int, work: Callable[[], int]) -> int:
 
 
 class _Family:
-    """Forked before any thread or connection exists."""
+    """Forked before any thread or connection exists; a child ends in order also when its parent was killed."""
 
     def __init__(self, work: Callable[[], int]) -> None:
         self._work = work
@@ -73,6 +75,7 @@ class _Family:
                 signal.signal(number, handler)
 
     def _fork(self) -> None:
+        parent = os.getpid()
         pid = os.fork()
         if pid:
             self._children.add(pid)
@@ -81,6 +84,7 @@ class _Family:
             return
         for number in STOPPING:
             signal.signal(number, signal.SIG_DFL)
+        threading.Thread(target=_end_with, args=(parent,), name="rpc-parent", daemon=True).start()
         status = 1
         try:
             status = self._work()
@@ -107,3 +111,9 @@ class _Family:
         self._stopping = True
         for pid in tuple(self._children):
             os.kill(pid, signal.SIGTERM)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)

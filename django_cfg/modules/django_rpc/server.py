@@ -12,6 +12,7 @@ from typing import Any
 from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
+    BLOCKING_SECONDS,
     FAILURES,
     OUR_PREFIX,
     SLICE_SECONDS,
@@ -63,7 +64,7 @@ class StreamServer:
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()
         self._reader_id = 0
-        self._reader = AsyncRedis(config, 1, blocking=True)
+        self._reader = AsyncRedis(config, 1, BLOCKING_SECONDS)
         self._writer = AsyncRedis(config, min(4, config.redis_max_connections))
         self._lanes = Lanes(self._options.database_lanes)
         bound = self._options.concurrency

@@ -87,6 +87,10 @@ class Running:
         self._thread.start()
         self.server = self._started.result(BOUND_SECONDS)
 
+    def tasks(self) -> int:
+        """How many there are in the server's event loop."""
+        return len(asyncio.all_tasks(self._loop))
+
     def stop(self) -> bool:
         self._loop.call_soon_threadsafe(self.server.stop)
         return self.wait()

@@ -186,6 +186,20 @@ test('connect while reconnecting waits for the connection', async ({ server, con
   assert.equal(rpc.state, 'connected');
 });
 
+test('while nobody listens, a connection that has stood is tried again, and every failure is reported', async ({ server, connected, reported }) => {
+  const rpc = await connected();
+  await server.stop();
+  await until(() => reported.length > 0);
+  const connecting = rpc.connect();
+  const seen = reported.length;
+  await until(() => reported.length > seen);
+  assert.ok(await isOpen(connecting));
+  assert.equal(rpc.state, 'connecting');
+  await rpc.disconnect();
+  await failsWith('connection_error', connecting);
+  for (const error of reported.splice(0)) assert.match(String(error), /transport/);
+});
+
 test('a reconnect that fails is reported, and tried again', async ({ server, connected, reported }) => {
   const rpc = await connected();
   let refused = false;

@@ -112,7 +112,7 @@ async def test_a_wrong_key_fails_at_once() -> None:
 
 
 async def test_whatever_goes_wrong_whoever_waits_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(publisher: BatchingPublisher, body: bytes) -> tuple[int, bytes]:
+    async def broken(publisher: BatchingPublisher, url: str, body: bytes) -> tuple[int, bytes]:
         raise RuntimeError("not foreseen")
 
     monkeypatch.setattr(BatchingPublisher, "_post", broken)

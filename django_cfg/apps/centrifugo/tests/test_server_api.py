@@ -6,8 +6,12 @@ import pytest
 
 from django_cfg.apps.centrifugo.server_api import (
     batch_body,
+    channels_body,
+    presence_body,
     publish_body,
     read_batch_answer,
+    read_channels,
+    read_presence,
     read_publish_answer,
 )
 from django_cfg.errors import PublishError
@@ -51,3 +55,12 @@ def test_a_batch_fails_command_by_command() -> None:
 def test_a_batch_with_too_few_answers() -> None:
     with pytest.raises(PublishError, match="answered 1 of 2"):
         read_batch_answer(200, b'{"replies":[{}]}', 2)
+
+
+def test_presence_and_channels() -> None:
+    assert json.loads(presence_body("user#4")) == {"channel": "user#4"}
+    assert json.loads(channels_body("user#*")) == {"pattern": "user#*"}
+    assert read_presence(200, b'{"result":{"num_clients":3,"num_users":1}}') == 3
+    assert read_channels(200, b'{"result":{"channels":{"user#4":{"num_clients":3}}}}') == ["user#4"]
+    with pytest.raises(PublishError, match="not available"):
+        read_presence(200, b'{"error":{"code":108,"message":"not available"}}')

@@ -1,0 +1,72 @@
+"""Entries that nobody will run: list them, put them back, drop them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django_cfg.modules.django_rpc import protocol
+from django_cfg.modules.django_rpc.connecting import Redis, pairs
+from django_cfg.modules.django_rpc.intake import read_correlation_id
+from django_cfg.modules.django_rpc.protocol import Keys
+
+__all__ = ["DeadLetter", "drop", "list_letters", "requeue"]
+
+FACTS = frozenset({b"reason", b"entry_id", b"deliveries", b"died_at_ms"})
+"""Fields that a letter has beside those of its entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """`id` is the letter's own; `fields` are those of the entry, as it was."""
+
+    id: str
+    reason: str
+    deliveries: int
+    died_at_ms: int
+    fields: dict[bytes, bytes]
+
+    @property
+    def payload(self) -> str:
+        return self.fields.get(protocol.PAYLOAD, b"").decode(errors="replace")
+
+
+def list_letters(redis: Redis, keys: Keys, count: int) -> list[DeadLetter]:
+    """The newest first; raises one of FAILURES."""
+    rows: Sequence[Any] = redis.run("XREVRANGE", keys.dead, "+", "-", "COUNT", count)
+    return [_letter(row) for row in rows]
+
+
+def requeue(redis: Redis, keys: Keys, letter_id: str) -> bool:
+    """Put an entry back as a new one, under an id that is free again; False when there is none.
+
+    Raises one of FAILURES; if the link breaks in between the letter is still there.
+    """
+    rows: Sequence[Any] = redis.run("XRANGE", keys.dead, letter_id, letter_id)
+    if not rows:
+        return False
+    letter = _letter(rows[0])
+    entry = [part for field in letter.fields.items() for part in field]
+    correlation_id = read_correlation_id(letter.fields)
+    if correlation_id is not None:
+        redis.run("DEL", keys.call(correlation_id))
+    redis.run("XADD", keys.stream, "*", *entry)
+    redis.run("XDEL", keys.dead, letter_id)
+    return True
+
+
+def drop(redis: Redis, keys: Keys, letter_id: str) -> bool:
+    """False when there is none; raises one of FAILURES."""
+    return bool(redis.run("XDEL", keys.dead, letter_id))
+
+
+def _letter(row: Sequence[Any]) -> DeadLetter:
+    fields = dict(pairs(row[1]))
+    return DeadLetter(
+        id=row[0].decode(),
+        reason=fields.get(b"reason", b"").decode(errors="replace"),
+        deliveries=int(fields.get(b"deliveries", 0)),
+        died_at_ms=int(fields.get(b"died_at_ms", 0)),
+        fields={name: value for name, value in fields.items() if name not in FACTS},
+    )

@@ -1,0 +1,51 @@
+"""`manage.py rpc_dead_letters`: entries that nobody will run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from django_cfg.modules.django_rpc.management.stream_choice import StreamChoiceCommand
+
+
+class Command(StreamChoiceCommand):
+    help = "List dead letters, the newest first; show one whole, put one back into the stream, or drop one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--requeue", metavar="ID", help="put it back: it runs again, for no caller's sake")
+        what.add_argument("--drop", metavar="ID")
+        parser.add_argument("--count", type=int, default=20, metavar="N", help="how many to list (default 20)")
+        parser.add_argument("--json", action="store_true", help="payloads included: parameters may hold secrets")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from django_cfg.modules.django_rpc import dead_letters
+
+        with self.opened(options) as (redis, keys):
+            if given := options["requeue"]:
+                self._say(dead_letters.requeue(redis, keys, given), given, "is back in the stream")
+            elif given := options["drop"]:
+                self._say(dead_letters.drop(redis, keys, given), given, "has been dropped")
+            else:
+                self._list(dead_letters.list_letters(redis, keys, options["count"]), as_json=options["json"])
+
+    def _say(self, found: bool, letter_id: str, what: str) -> None:
+        if not found:
+            raise CommandError(f"there is no dead letter {letter_id}")
+        self.stdout.write(f"{letter_id} {what}")
+
+    def _list(self, letters: list[Any], *, as_json: bool) -> None:
+        if as_json:
+            shown = [{**dataclasses.asdict(letter), "payload": letter.payload} for letter in letters]
+            for letter in shown:
+                del letter["fields"]
+            self.stdout.write(json.dumps(shown))
+            return
+        for letter in letters:
+            self.stdout.write(f"{letter.id}  {letter.deliveries} deliveries  {letter.reason}")
+        if not letters:
+            self.stdout.write("no dead letters")

@@ -1,0 +1,135 @@
+"""What is decided about dead servers, repeats, broken links and missed deadlines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from django_cfg.errors import NoResponders, RPCOverloadedError
+from django_cfg.modules.django_rpc import protocol
+from django_cfg.modules.django_rpc.explain import Facts, explain, timeout_error
+from django_cfg.modules.django_rpc.intake import Request
+from django_cfg.modules.django_rpc.outgoing import AfterLoss, after_loss, prepare, read_answer
+from django_cfg.modules.django_rpc.recovery import (
+    MOST_DELIVERIES,
+    Consumer,
+    Fate,
+    Repeat,
+    dead_consumers,
+    fate_of,
+    judge_record,
+)
+from django_cfg.modules.django_rpc.redact import redacted
+from django_cfg.rpc.call import Reply
+
+MARK = b"m" * protocol.MARK_BYTES
+CALL = Request("1-0", "echo", b"{}", "c1", "list:response:c1", 30.0, MARK, deliveries=2)
+NOW_MS = 100_000.0
+
+
+def consumer(name: str = "rpc-a", pending: int = 1, idle_ms: int = 60_000, *, ours: bool = True) -> Consumer:
+    return Consumer(name, pending, idle_ms, ours)
+
+
+@pytest.mark.parametrize(
+    ("found", "alive", "dead"),
+    [
+        (consumer(), {"rpc-a": NOW_MS + 1}, False),
+        (consumer(), {"rpc-a": -NOW_MS - 1}, False),  # it drains
+        (consumer(pending=0), {"rpc-a": NOW_MS - 1}, True),
+        (consumer(), {"rpc-a": -NOW_MS + 1}, True),
+        (consumer(idle_ms=1000), {}, False),  # it has yet to say so, after a FLUSHALL
+        (consumer(idle_ms=5000), {}, True),
+        (consumer("me"), {}, False),
+        (consumer("ws_server_1", idle_ms=14_999, ours=False), {}, False),
+        (consumer("ws_server_1", idle_ms=15_000, ours=False), {}, True),
+        (consumer("ws_server_1", pending=0, ours=False), {}, False),
+    ],
+)
+def test_who_has_died(found: Consumer, alive: dict[str, float], dead: bool) -> None:
+    assert dead_consumers([found], alive, NOW_MS, "me") == ([found] if dead else [])
+
+
+def test_what_becomes_of_a_dead_servers_entry() -> None:
+    assert fate_of(CALL, idempotent=False) is Fate.UNKNOWN
+    assert fate_of(CALL, idempotent=True) is Fate.RUN
+    assert fate_of(replace(CALL, key="k"), idempotent=False) is Fate.RUN
+    assert fate_of(replace(CALL, reply_to=None), idempotent=False) is Fate.RUN
+    assert fate_of(replace(CALL, key="k", deliveries=MOST_DELIVERIES + 1), idempotent=False) is Fate.POISON
+
+
+def test_what_a_repeat_gets() -> None:
+    assert judge_record(b"?" + MARK, MARK) is Repeat.WAIT
+    assert judge_record(b"=" + MARK + b"reply", MARK) is Repeat.ANSWER
+    assert judge_record(b"!" + MARK, MARK) is Repeat.UNKNOWN
+    assert judge_record(b"=" + b"n" * protocol.MARK_BYTES, MARK) is Repeat.CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("record", "accepted", "same_run", "key", "verdict"),
+    [
+        (b"?" + MARK, True, False, "", AfterLoss.WAIT),
+        (b"!" + MARK, True, True, "", AfterLoss.UNKNOWN),
+        (None, True, True, "", AfterLoss.WAIT),
+        (None, False, True, "", AfterLoss.RESEND),
+        (None, False, False, "", AfterLoss.UNKNOWN),
+        (None, True, False, "", AfterLoss.UNKNOWN),
+        (None, True, False, "k", AfterLoss.RESEND),
+    ],
+)
+def test_after_a_lost_link(record: bytes | None, accepted: bool, same_run: bool, key: str, verdict: AfterLoss) -> None:
+    outgoing = prepare("echo", b"{}", 30.0, key)
+
+    assert after_loss(outgoing, record, accepted=accepted, same_run=same_run) == (verdict, None)
+
+
+def test_after_a_lost_link_a_kept_reply_is_the_answer() -> None:
+    outgoing = prepare("echo", b"{}", 30.0)
+
+    verdict, reply = after_loss(outgoing, b"=" + MARK + b'{"result":5}', accepted=True, same_run=False)
+
+    assert verdict is AfterLoss.ANSWER
+    assert reply == Reply(result=b"5")
+
+
+def test_refusals_of_the_script_are_errors() -> None:
+    assert read_answer(b"5-1", "echo") == "5-1"
+    with pytest.raises(NoResponders, match="echo"):
+        read_answer(b"!no_responders", "echo")
+    with pytest.raises(RPCOverloadedError):
+        read_answer(b"!overloaded", "echo")
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "words"),
+    [
+        (Facts(1, True, "rpc-a", 4900, 1, 0, b"?"), "running", "4.9 s on rpc-a"),
+        (Facts(1, True, "", 0, 0, 812, b"?"), "queued", "behind 812"),
+        (Facts(1, True, "", 0, 0, 1000, b"?"), "queued", "1000 or more"),
+        (Facts(0, True, "", 0, 0, 3, b"?"), "no_server", "no server is alive; 3 "),
+        (Facts(1, False, "", 0, 0, 0, b"="), "reply_lost", "reply was lost"),
+        (Facts(1, False, "", 0, 0, 0, b""), "gone", "trimmed"),
+    ],
+)
+def test_a_timeout_says_why(facts: Facts, state: str, words: str) -> None:
+    assert explain(facts)[0] == state
+    assert words in explain(facts)[1]
+
+
+def test_a_timeout_says_when_nothing_is_known() -> None:
+    error = timeout_error(prepare("echo", b"{}", 2.5), None)
+
+    assert str(error) == "no answer to echo within 2.5 s: Redis could not be asked why"
+    assert error.details == {"state": "unreachable"}
+
+
+def test_secrets_are_redacted_at_any_depth() -> None:
+    line = redacted(b'{"user":{"Password":"a","name":"Ann"},"items":[{"cardNumber":"4111"}]}')
+
+    assert line == '{"user":{"Password":"[redacted]","name":"Ann"},"items":[{"cardNumber":"[redacted]"}]}'
+
+
+def test_long_lines_are_cut() -> None:
+    assert len(redacted(b'{"text":"' + b"x" * 1000 + b'"}')) < 150
+    assert len(redacted(b"[" + b",".join(b'"' + b"y" * 90 + b'"' for _ in range(50)) + b"]")) == 500

@@ -1,0 +1,1 @@
+"""A Django project whose server and bridge are processes of their own."""

@@ -1,0 +1,102 @@
+"""Looking at a stream and its dead letters from the shell."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.management.commands import rpc_call, rpc_dead_letters, rpc_status
+from django_cfg.tests.websocket.serving import Handlers, Running, serving
+from tests.redis.wire import STREAM, dialect_b, send, wait_until
+
+
+@pytest.fixture(autouse=True)
+def configured(config: WebSocketRPCConfig, settings: Any) -> None:
+    settings.WEBSOCKET_RPC = config.to_django_settings()["WEBSOCKET_RPC"]
+
+
+@pytest.fixture
+def server(config: WebSocketRPCConfig, handlers: Handlers) -> Iterator[Running]:
+    with serving(config, handlers, concurrency=1) as running:
+        yield running
+
+
+def output(command: Any, *arguments: str) -> str:
+    out = io.StringIO()
+    call_command(command.Command(stdout=out), *arguments)
+    return out.getvalue()
+
+
+def test_the_status_of_an_empty_redis(redis: Any) -> None:
+    assert json.loads(output(rpc_status, "--json")) == {
+        "stream": STREAM,
+        "servers": {},
+        "draining": {},
+        "waiting": 0,
+        "running": 0,
+        "oldest_seconds": 0.0,
+        "dead_letters": 0,
+    }
+
+
+def test_the_status_of_a_busy_server(redis: Any, server: Running, handlers: Handlers) -> None:
+    send(redis, dialect_b("held", {"name": "first"}))
+    wait_until(lambda: handlers.ran == ["first"])
+    send(redis, dialect_b("held", {"name": "second"}))
+    time.sleep(0.05)  # for something to be old
+
+    facts = json.loads(output(rpc_status, "--json"))
+
+    assert facts["servers"] == {server.server.consumer: 1}
+    assert (facts["waiting"], facts["running"], facts["dead_letters"]) == (1, 1, 0)
+    assert 0 < facts["oldest_seconds"] < 60
+    assert f"{server.server.consumer} (1 in flight)" in output(rpc_status)
+
+
+def test_dead_letters_are_listed_requeued_and_dropped(redis: Any, server: Running, handlers: Handlers) -> None:
+    for payload in ("{not json", "{nor this"):
+        send(redis, payload)
+    request = dialect_b("boom", {}, timeout=0)
+    send(redis, request)
+    wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 3)
+
+    letters = json.loads(output(rpc_dead_letters, "--json"))
+    failed, *malformed = letters
+    assert json.loads(failed["payload"]) == request
+    assert failed["reason"] == "insufficient funds"
+    assert [letter["payload"] for letter in malformed] == ["{nor this", "{not json"]
+    assert "insufficient funds" in output(rpc_dead_letters, "--count", "1")
+
+    output(rpc_dead_letters, "--drop", malformed[0]["id"])
+    assert redis.xlen(f"{STREAM}:dead") == 2
+    with pytest.raises(CommandError, match="no dead letter"):
+        output(rpc_dead_letters, "--drop", malformed[0]["id"])
+
+
+def test_a_requeued_letter_runs_again(redis: Any, server: Running) -> None:
+    send(redis, dialect_b("boom", {}, timeout=0))
+    wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 1)
+    (letter,) = json.loads(output(rpc_dead_letters, "--json"))
+
+    output(rpc_dead_letters, "--requeue", letter["id"])
+
+    wait_until(lambda: server.server.counts["dead"] == 2)
+    wait_until(lambda: redis.xlen(STREAM) == 0)
+    (again,) = json.loads(output(rpc_dead_letters, "--json"))
+    assert again["id"] != letter["id"]
+    assert again["payload"] == letter["payload"]
+
+
+def test_rpc_call(redis: Any, server: Running) -> None:
+    assert json.loads(output(rpc_call, "echo", '{"n": 1}')) == {"n": 1}
+    with pytest.raises(CommandError, match="application_error: insufficient funds"):
+        output(rpc_call, "boom")
+    with pytest.raises(CommandError, match="not valid JSON"):
+        output(rpc_call, "echo", "{")

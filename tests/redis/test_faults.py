@@ -1,0 +1,316 @@
+"""Redis restarts, is emptied and falls silent; callers fork."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from django_cfg.errors import RPCConnectionError, RPCError, RPCErrorCode, RPCTimeoutError
+from django_cfg.modules.django_rpc.client import WebSocketRPCClient
+from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.redis_transport import RedisTransport
+from django_cfg.tests.websocket.redis_server import RedisServer
+from django_cfg.tests.websocket.serving import Handlers, serving
+from tests.redis.wire import BOUND_SECONDS, GROUP, STREAM, is_clean, wait_until
+
+both_paths = pytest.mark.parametrize("most_fused", [0, 1000], ids=["shared", "fused"])
+
+
+def config_of(server: RedisServer) -> WebSocketRPCConfig:
+    return WebSocketRPCConfig(enabled=True, redis_url=server.url, rpc_timeout=30)
+
+
+def make_client(config: WebSocketRPCConfig, most_fused: int) -> WebSocketRPCClient:
+    return WebSocketRPCClient(config, RedisTransport(config, most_fused=most_fused))
+
+
+@both_paths
+def test_a_call_survives_a_restart_that_keeps_the_data(
+    own_redis: RedisServer, handlers: Handlers, most_fused: int
+) -> None:
+    config = config_of(own_redis)
+    client = make_client(config, most_fused)
+    with serving(config, handlers), ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(client.call, "held", {"name": "x"})
+        wait_until(lambda: handlers.ran == ["x"])
+        own_redis.restart()
+        handlers.release.set()
+
+        assert pending.result(BOUND_SECONDS) == {"name": "x"}
+        assert handlers.ran == ["x"]
+        assert client.call("echo", {"n": 1}) == {"n": 1}
+    client.close()
+
+
+@both_paths
+def test_a_restart_that_loses_the_data_fails_what_is_pending_at_once(
+    own_redis: RedisServer, handlers: Handlers, most_fused: int
+) -> None:
+    config = config_of(own_redis)
+    client = make_client(config, most_fused)
+    with serving(config, handlers), ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(client.call, "held", {"name": "x"}, timeout=300)
+        wait_until(lambda: handlers.ran == ["x"])
+        empty(own_redis)
+
+        with pytest.raises(RPCConnectionError, match="may have run") as caught:
+            pending.result(BOUND_SECONDS)
+        assert caught.value.code == RPCErrorCode.OUTCOME_UNKNOWN
+        assert not caught.value.retryable
+        handlers.release.set()
+        wait_until(lambda: client.health_check())
+    client.close()
+
+
+def empty(server: RedisServer) -> None:
+    """Restarted as another one would be."""
+    with server.client() as redis:
+        redis.flushall()
+    server.kill()
+    server.start()
+
+
+@both_paths
+def test_idle_connections_of_before_a_restart_cost_no_call(
+    own_redis: RedisServer, handlers: Handlers, most_fused: int
+) -> None:
+    config = config_of(own_redis)
+    client = make_client(config, most_fused)
+    with serving(config, handlers) as running:
+        client.call("echo")
+        before = running.server.counts["started"]
+        own_redis.restart()
+        wait_until(lambda: answers(client))
+
+        assert client.call("effect", {"name": "x"}) == {"count": 1}
+        assert running.server.counts["started"] > before
+    client.close()
+
+
+def answers(client: WebSocketRPCClient) -> bool:
+    """Whether a call gets through; while Redis starts it may fail, but not hang."""
+    try:
+        client.call("echo", timeout=5)
+    except RPCError:
+        return False
+    return True
+
+
+@both_paths
+def test_redis_that_cannot_be_reached_is_said_at_once(own_redis: RedisServer, most_fused: int) -> None:
+    client = make_client(config_of(own_redis), most_fused)
+    own_redis.stop()
+
+    with pytest.raises(RPCConnectionError, match="cannot be reached") as caught:
+        client.call("echo", timeout=300)
+
+    assert caught.value.code == RPCErrorCode.CONNECTION_ERROR
+    assert caught.value.retryable
+    client.close()
+    own_redis.start()
+
+
+@both_paths
+def test_a_redis_that_falls_silent_ends_in_a_timeout(
+    own_redis: RedisServer, handlers: Handlers, most_fused: int
+) -> None:
+    config = config_of(own_redis)
+    client = make_client(config, most_fused)
+    with serving(config, handlers):
+        client.call("echo")
+        own_redis.signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(RPCTimeoutError):
+                client.call("echo", timeout=1)
+        finally:
+            own_redis.signal(signal.SIGCONT)
+        wait_until(lambda: answers(client))
+    client.close()
+
+
+@both_paths
+def test_redis_out_of_memory_is_said_at_once(own_redis: RedisServer, handlers: Handlers, most_fused: int) -> None:
+    config = config_of(own_redis)
+    client = make_client(config, most_fused)
+    with serving(config, handlers), own_redis.client() as redis:
+        redis.config_set("maxmemory", "1")
+        with pytest.raises(RPCConnectionError, match="maxmemory") as caught:
+            client.call("echo", timeout=300)
+        assert caught.value.code == RPCErrorCode.REDIS_ERROR
+        redis.config_set("maxmemory", "0")
+        wait_until(lambda: answers(client))
+        wait_until(lambda: is_clean(redis))
+    client.close()
+
+
+@both_paths
+def test_a_forgotten_script_is_sent_again(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers, most_fused: int
+) -> None:
+    client = make_client(config, most_fused)
+    with serving(config, handlers):
+        client.call("echo")
+        redis.script_flush()
+
+        assert client.call("echo", {"n": 1}) == {"n": 1}
+    client.close()
+
+
+@both_paths
+def test_flushall_under_load_loses_no_server(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers, most_fused: int
+) -> None:
+    client = make_client(config, most_fused)
+    ended = threading.Event()
+    outcomes: list[bool] = []
+
+    def load() -> None:
+        while not ended.is_set():
+            try:
+                outcomes.append(client.call("echo", {"n": 1}, timeout=2) == {"n": 1})
+            except RPCError:
+                outcomes.append(True)  # an honest failure
+
+    with serving(config, handlers):
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            time.sleep(0.2)  # of load between the floods
+            redis.flushall()
+        ended.set()
+        for thread in threads:
+            thread.join(BOUND_SECONDS)
+
+        assert all(outcomes)
+        wait_until(lambda: answers(client))
+        assert client.call("echo", {"n": 2}) == {"n": 2}
+    client.close()
+
+
+@both_paths
+def test_a_lost_reply_is_found_in_the_record(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers, most_fused: int
+) -> None:
+    """The link breaks at the moment of the reply: here, before it, and the reply list is emptied."""
+    client = make_client(config, most_fused)
+    with serving(config, handlers), ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(client.call, "held", {"name": "x"})
+        wait_until(lambda: handlers.ran == ["x"] and redis.client_list(_type="normal"))
+        stolen = steal(redis, handlers)
+
+        assert pending.result(BOUND_SECONDS) == {"name": "x"}
+        assert stolen
+    client.close()
+
+
+def steal(redis: Any, handlers: Handlers) -> bool:
+    """Take the reply before its caller can: whoever waited first in Redis is served first."""
+    wait_until(lambda: blocked_callers(redis) == 1)
+    key = f"{redis.keys('rpc:call:*')[0].decode()}".removeprefix("rpc:call:")
+    redis.client_pause(500, all=False)  # writes wait: the reply, too
+    handlers.release.set()
+    for client in redis.client_list():
+        if client["cmd"] in ("blpop", "blmpop"):
+            redis.client_kill_filter(_id=client["id"])
+    redis.client_unpause()
+    wait_until(lambda: redis.get(f"rpc:call:{key}")[:1] == b"=")
+    return True
+
+
+def blocked_callers(redis: Any) -> int:
+    return sum(client["cmd"] in ("blpop", "blmpop") for client in redis.client_list())
+
+
+@both_paths
+def test_a_forked_child_calls_for_itself(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers, most_fused: int
+) -> None:
+    client = make_client(config, most_fused)
+    with serving(config, handlers):
+        client.call("echo")
+        results = [in_child(lambda: client.call("echo", {"n": 5}, timeout=5) == {"n": 5}) for _ in range(2)]
+
+        assert results == [0, 0]
+        assert client.call("echo", {"n": 6}) == {"n": 6}
+    client.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def in_child(work: Callable[[], bool]) -> int:
+    """The exit status of a forked child: 0 when `work` was true there."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            status = 0 if work() else 2
+        finally:
+            os._exit(status)
+    done: Future[int] = Future()
+    threading.Thread(target=lambda: done.set_result(os.waitpid(pid, 0)[1]), daemon=True).start()
+    return done.result(BOUND_SECONDS)
+
+
+@both_paths
+def test_a_timeout_says_what_it_knows(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers, most_fused: int
+) -> None:
+    client = make_client(config, most_fused)
+    with serving(config, handlers, concurrency=1), ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(client.call, "held", {"name": "y"})
+        wait_until(lambda: "y" in handlers.ran)
+        client.fire_and_forget("effect")
+        with pytest.raises(RPCTimeoutError, match="queued behind 1 requests") as caught:
+            client.call("echo", timeout=0.3)
+        assert caught.value.details == {"state": "queued"}
+        handlers.release.set()
+        assert pending.result(BOUND_SECONDS) == {"name": "y"}
+    client.close()
+
+
+@both_paths
+def test_a_timeout_knows_who_has_the_request_and_that_nobody_has_it(
+    config: WebSocketRPCConfig, redis: Any, most_fused: int
+) -> None:
+    client = make_client(config, most_fused)
+    redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(client.call, "echo", timeout=0.5)
+        assert redis.xreadgroup(GROUP, "ws_server_1", {STREAM: ">"}, block=5000)
+        with pytest.raises(RPCTimeoutError, match=r"running for 0\.\d s on ws_server_1") as caught:
+            pending.result(BOUND_SECONDS)
+        assert caught.value.details == {"state": "running"}
+    with pytest.raises(RPCTimeoutError, match="no server is alive; 0 requests wait before it") as caught:
+        client.call("echo", timeout=0.3)
+    assert caught.value.details == {"state": "no_server"}
+    assert redis.xlen(STREAM) == 0  # both were withdrawn
+    client.close()
+
+
+def test_links_that_break_are_not_used_up(config: WebSocketRPCConfig, redis: Any, handlers: Handlers) -> None:
+    """redis-py's pool counts every connection that it ever made, and refuses the 101st."""
+    client = make_client(config, 1000)
+    with serving(config, handlers):
+        for n in range(120):
+            redis.client_kill_filter(_type="normal", skipme=True) if n % 2 else None
+            wait_until(lambda: answers(client))
+    client.close()
+
+
+def test_switching_between_the_paths_strands_no_call(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers
+) -> None:
+    client = make_client(config, 3)
+    with serving(config, handlers), ThreadPoolExecutor(12) as pool:
+        for count in (2, 12, 1, 8, 3):
+            sent = [{"n": n} for n in range(count * 10)]
+            assert list(pool.map(lambda params: client.call("echo", params), sent)) == sent
+        assert redis.xpending(STREAM, GROUP)["pending"] == 0
+    client.close()
