@@ -27,7 +27,7 @@ try {
     logLevel: 'warning',
   });
   const tests = sources.filter((name) => name.endsWith('.test.ts')).map((name) => join(output, name.replace(/\.ts$/, '.mjs')));
-  const run = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...rest, ...tests], { cwd: here, stdio: 'inherit' });
+  const run = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...rest, ...tests], { cwd: here, stdio: 'inherit', timeout: 240_000 });
   process.exitCode = run.status ?? 1;
 } finally {
   rmSync(output, { recursive: true });

@@ -9,6 +9,8 @@ export * from '../../../django_cfg/apps/centrifugo/codegen/runtime/typescript/rp
 export * from './fake-server.ts';
 export { WebSocket };
 
+const LIMIT_MS = 15_000;
+
 export interface World {
   readonly server: FakeServer;
   /** What reached `onError`, of all clients of the test. */
@@ -20,7 +22,7 @@ export interface World {
 
 /** A test with a server of its own. Nothing may be reported through `onError` unless the test takes it out of `reported`. */
 export function test(name: string, body: (world: World) => Promise<void>): void {
-  void nodeTest(name, { timeout: 15_000 }, async ({ signal }) => {
+  void nodeTest(name, { timeout: LIMIT_MS }, async ({ signal }) => {
     const server = await FakeServer.start({ maxPayload: 262_144 });
     const reported: unknown[] = [];
     const clients: CentrifugoRPCClient[] = [];
@@ -72,7 +74,11 @@ export async function isOpen(promise: Promise<unknown>): Promise<boolean> {
   return (await Promise.race([promise.catch(() => undefined), turn])) === open;
 }
 
-/** The test's own time limit bounds the wait. */
+/** Polls, because what the client does by itself tells nobody. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+  const deadline = performance.now() + LIMIT_MS;
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, `never came true: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { RPCErrorCode, failsWith, refuse, reply, silent, test } from './harness.ts';
+import { REPLIES, RPCErrorCode, failsWith, refuse, reply, silent, test, until } from './harness.ts';
 
 test('bare params, bare result, no publication', async ({ server, connected }) => {
   server.answers.rpc = (command) => reply(command, { data: { total: 3 } });
@@ -51,6 +51,21 @@ test('a lost connection: outcome_unknown, not sent again', async ({ server, conn
   server.answers.rpc = (command) => reply(command, { data: 'next' });
   assert.equal(await rpc.call('m', {}), 'next'); // which waited for the connection
   assert.equal(server.of('rpc').length, 2);
+});
+
+test('a reply channel subscribed again leaves a running call alone', async ({ server, connected }) => {
+  server.answers.rpc = silent;
+  const rpc = await connected({ transport: 'rpc' });
+  const call = rpc.call('m', {});
+  const command = await server.nth('rpc', 1);
+  command.connection.send({ push: { channel: REPLIES, unsubscribe: { code: 2500, reason: 'insufficient state' } } });
+  await server.nth('subscribe', 2);
+  await until(() => rpc.state === 'connected');
+  server.answers.rpc = (other) => reply(other, { data: 'other' });
+  assert.equal(await rpc.call('m', {}), 'other');
+  assert.equal(server.of('rpc').length, 2);
+  reply(command, { data: 'first' });
+  assert.equal(await call, 'first');
 });
 
 test('a call that was never sent is not unknown', async ({ server, connected }) => {
