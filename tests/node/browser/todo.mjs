@@ -8,7 +8,7 @@ import { contrasts, names, overflow } from './accessibility.mjs';
 const { url, apiKey, screenshots, users } = JSON.parse(process.argv[2]);
 const [[first, firstPassword], [second, secondPassword]] = Object.entries(users);
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const OUTAGE = /^Failed to load resource|^WebSocket connection to/;
+const OUTAGE = /^Failed to load resource|^WebSocket connection to|^WebSocket is already in CLOSING or CLOSED state/;
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -170,9 +170,9 @@ async function survivesARestart(page, other) {
   await server('start');
   await state(page, 'Connected');
   await state(other, 'Connected');
-  outage = false;
   await ticked(page, 'Water the plants', true);
   await ticked(other, 'Water the plants', true);
+  outage = false;
   assert.ok(await problem(page).isHidden(), await problem(page).textContent());
 }
 
