@@ -37,7 +37,8 @@ MUST_BE_PURE = [
     *(f"django_cfg.rpc.{name}" for name in ("call", "claims", "failure", "method", "signature", "validation")),
     *(f"django_cfg.apps.centrifugo.{name}" for name in ("config", "identity", "proxy", "proxy_wire", "server_api")),
     *(EMBEDDED + name for name in ("api", "channels", "codes", "commands", "config", "connecting", "history", "hub")),
-    *(EMBEDDED + name for name in ("node", "outbox", "protocol", "session", "subscribing", "subscription", "tokens")),
+    *(EMBEDDED + name for name in ("globs", "json_text", "node", "origins", "outbox", "protocol", "session")),
+    *(EMBEDDED + name for name in ("subscribing", "subscription", "tokens")),
     *(CODEGEN + name for name in ("document", "emit", "escape", "ir", "lower", "names", "schema")),
 ]
 

@@ -49,7 +49,7 @@ class RPCProxyRequest(_ProxyRequest, omit_defaults=True, frozen=True):
 class ProxyError(msgspec.Struct, omit_defaults=True, frozen=True):
     """`code` is 400 to 1999; `message` must not be empty, or the Python SDK fails on it."""
 
-    code: int
+    code: int = 0
     message: str = ""
     temporary: bool = False
 
@@ -62,13 +62,18 @@ class ProxyDisconnect(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class ProxyResult(msgspec.Struct, omit_defaults=True, frozen=True):
-    """`data`, or the same as `b64data`, replaces what is published; for an RPC it is the result."""
+    """`data`, or the same as `b64data`, replaces what is published; for an RPC it is the result.
+
+    `version` above 0 makes the server drop what is not newer than the last one.
+    """
 
     data: msgspec.Raw = _NOTHING
     b64data: str = ""
     skip_history: bool = False
     tags: dict[str, str] = {}
     idempotency_key: str = ""
+    version: int = 0
+    version_epoch: str = ""
 
 
 class ProxyAnswer(msgspec.Struct, omit_defaults=True, frozen=True):

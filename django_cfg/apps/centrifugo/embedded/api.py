@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -38,6 +37,9 @@ from .api_wire import (
 )
 from .channels import ChannelRules
 from .codes import ErrorReply
+from .globs import compile_glob
+from .history import Version
+from .json_text import decode_base64_json, decode_json, is_utf8
 from .node import VERSION, Node
 from .protocol import (
     Nothing,
@@ -45,10 +47,7 @@ from .protocol import (
     Push,
     SubscribeRequest,
     TTLResult,
-    decode_base64_json,
-    decode_json,
     encode_push,
-    is_utf8,
 )
 from .session import Session
 from .subscribing import subscribe_by_server
@@ -106,6 +105,7 @@ def _publish(node: Node, channel: str, request: Publish | Broadcast, now: float)
         now,
         tags=request.tags,
         idempotency_key=request.idempotency_key,
+        version=Version(request.version, request.version_epoch),
     )
     return PublishResult(position.offset, position.epoch)
 
@@ -213,9 +213,12 @@ def _history_remove(node: Node, request: OfChannel, now: float) -> Nothing | Err
     return Nothing()
 
 
-def _channels(node: Node, request: Channels, now: float) -> ChannelsResult:
-    states = node.hub.channels.items()
-    found = {name: s for name, s in states if not request.pattern or fnmatchcase(name, request.pattern)}
+def _channels(node: Node, request: Channels, now: float) -> ChannelsResult | ErrorReply:
+    try:
+        pattern = compile_glob(request.pattern or "*")
+    except ValueError:
+        return codes.API_INTERNAL
+    found = {name: state for name, state in node.hub.channels.items() if pattern.fullmatch(name)}
     return ChannelsResult({name: ChannelInfo(len(state.subscribers)) for name, state in found.items()})
 
 

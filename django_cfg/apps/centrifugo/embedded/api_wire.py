@@ -6,16 +6,21 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .codes import Disconnect, ErrorReply
-from .protocol import ClientInfo, Int32, Nothing, Opaque, StreamPosition
+from .protocol import ClientInfo, Int32, Nothing, Opaque, StreamPosition, UInt64
 from .tokens import Override
 
 
 class _Data(msgspec.Struct, frozen=True):
+    """`version` above 0 makes the server drop what is not newer. `delta` matters to no client here."""
+
     data: Opaque = UNSET
     b64data: str = ""
     skip_history: bool = False
     tags: dict[str, str] = {}
     idempotency_key: str = ""
+    delta: bool = False
+    version: UInt64 = 0
+    version_epoch: str = ""
 
 
 class Publish(_Data, frozen=True):
@@ -86,7 +91,7 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Channels(msgspec.Struct, frozen=True):
-    """`pattern` with *, ? and [abc]; empty for all."""
+    """`pattern` with `*`, `?`, `[abc]` and `{one,other}`; empty for all."""
 
     pattern: str = ""
 

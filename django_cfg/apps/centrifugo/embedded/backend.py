@@ -21,6 +21,7 @@ from . import codes
 from .api_wire import PublishResult
 from .codes import ErrorReply
 from .config import Proxy, StatusTransform
+from .json_text import decode_json, is_utf8
 
 logger = logging.getLogger(__name__)
 
@@ -28,15 +29,20 @@ FAILED = ProxyAnswer(error=ProxyError(codes.INTERNAL.code, codes.INTERNAL.messag
 """What the client gets when the backend cannot be reached, is too slow or makes no sense."""
 
 
+_answers = msgspec.json.Decoder(ProxyAnswer)
+
 Publish = Callable[[str, bytes], PublishResult | ErrorReply]
 """`(channel, JSON)`, on the server's event loop."""
+
+Api = Callable[[str, bytes], tuple[int, bytes]]
+"""`(method, JSON)` of the server API, to HTTP status and JSON; on the server's event loop."""
 
 
 class ProxyBackend(Protocol):
     """Called on the server's event loop, within `proxy.timeout` seconds."""
 
-    async def start(self, publish: Publish) -> None:
-        """The server runs; `publish` reaches its clients."""
+    async def start(self, publish: Publish, api: Api) -> None:
+        """The server runs; `publish` reaches its clients, `api` tells about them."""
         ...
 
     async def drain(self) -> None:
@@ -62,7 +68,7 @@ class HttpBackend:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
-    async def start(self, publish: Publish) -> None:
+    async def start(self, publish: Publish, api: Api) -> None:
         """Needs nothing."""
 
     async def drain(self) -> None:
@@ -91,11 +97,13 @@ class HttpBackend:
                 if response.status != 200:
                     return _transformed(response.status, proxy.http.status_to_code_transforms)
                 body = await response.read()
-            body.decode()
-            return msgspec.json.decode(body, type=ProxyAnswer)
-        except (aiohttp.ClientError, OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             logger.warning("proxy %s failed: %s", proxy.endpoint, type(error).__name__)
             return FAILED
+        answer = decode_json(body, _answers) if is_utf8(body) else None
+        if answer is None:
+            logger.warning("proxy %s did not answer with its JSON", proxy.endpoint)
+        return answer or FAILED
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -75,6 +75,13 @@ class ChannelRulebook:
         allowed = options.allow_subscribe_for_client and _known(user, options.allow_subscribe_for_anonymous)
         return allowed or self._insecure
 
+    def may_subscribe_at_connect(self, channel: str, user: str, options: ChannelOptions) -> bool:
+        """Other than for a subscribe command, `insecure` does not count, and either option is enough."""
+        if self.is_private(channel):
+            return False
+        named = self.user_limited(channel, options) and user != "" and self.names_user(channel, user)
+        return named or (options.allow_subscribe_for_client and _known(user, options.allow_subscribe_for_anonymous))
+
     def may_publish(self, user: str, subscribed: bool, options: ChannelOptions) -> bool:
         """Where no publish proxy decides."""
         granted = options.allow_publish_for_client or (options.allow_publish_for_subscriber and subscribed)

@@ -15,6 +15,8 @@ from .channels import ChannelRules
 from .codes import Disconnect, ErrorReply, Refusal
 from .config import ChannelOptions, Proxy
 from .connecting import connect, refresh
+from .history import Version
+from .json_text import decode_base64_json
 from .protocol import (
     ChannelRequest,
     ClientInfo,
@@ -30,7 +32,6 @@ from .protocol import (
     Result,
     RPCRequest,
     RPCResult,
-    decode_base64_json,
     decode_command,
 )
 from .subscribing import announce_join, sub_refresh_command, subscribe_command, unsubscribe_command
@@ -133,7 +134,7 @@ def _finish(session: Session, call: ProxiedCall, answer: ProxyAnswer, now: float
     if answer.error is not None:
         return ErrorReply(answer.error.code, answer.error.message, answer.error.temporary)
     result = answer.result or ProxyResult()
-    data = _payload(result)
+    data = _payload(result, base64_first=call.options is None)
     if data is None:
         return codes.INTERNAL
     if not isinstance(call.request, PublishProxyRequest) or call.options is None:
@@ -146,6 +147,7 @@ def _finish(session: Session, call: ProxiedCall, answer: ProxyAnswer, now: float
         info=call.info,
         tags=result.tags,
         idempotency_key=result.idempotency_key,
+        version=Version(result.version, result.version_epoch),
     )
     return Nothing()
 
@@ -176,9 +178,11 @@ def _rpc(session: Session, request: RPCRequest, command_id: int) -> RPCResult | 
     if request.method == methods.ping_method:
         return RPCResult()
     options = methods.options(request.method)
-    if options is None and methods.enabled:
+    if not methods.enabled:
+        return codes.NOT_AVAILABLE if methods.ping_method is None else codes.METHOD_NOT_FOUND
+    if options is None:
         return codes.METHOD_NOT_FOUND
-    if options is None or not options.proxy_enabled:
+    if not options.proxy_enabled:
         return codes.NOT_AVAILABLE
     proxy = session.node.rpc_proxy(options)
     return ProxiedCall(
@@ -261,9 +265,9 @@ def _head(session: Session, proxy: Proxy, data: Opaque) -> dict[str, Any]:
     return head
 
 
-def _payload(result: ProxyResult) -> Opaque | None:
+def _payload(result: ProxyResult, *, base64_first: bool) -> Opaque | None:
     """None for base64 that is not JSON, which no client of the JSON protocol could receive."""
-    if bytes(result.data):
+    if bytes(result.data) and not (base64_first and result.b64data):
         return result.data
     return decode_base64_json(result.b64data) if result.b64data else UNSET
 

@@ -12,6 +12,7 @@ from django_cfg.errors import ConfigurationError
 
 from .codes import Disconnect, ErrorReply
 from .durations import Seconds
+from .globs import compile_glob
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -229,6 +230,7 @@ def load_config(data: dict[str, Any]) -> ServerConfig:
     ]:
         _check_options(name, options)
     _check_proxy_names(config)
+    _check_origins(config)
     return config
 
 
@@ -266,6 +268,14 @@ def _check_proxy_names(config: ServerConfig) -> None:
     for name in used:
         if name not in known:
             raise ConfigurationError(f"Centrifugo configuration: proxies has none named {name!r}")
+
+
+def _check_origins(config: ServerConfig) -> None:
+    for pattern in config.client.allowed_origins:
+        try:
+            compile_glob(pattern.lower())
+        except ValueError as error:
+            raise ConfigurationError(f"Centrifugo configuration, client.allowed_origins: {error}") from error
 
 
 def _unknown(value: Any, kind: Any, path: str) -> list[str]:

@@ -106,7 +106,7 @@ def _channels(
         rules = rulebook.rules(name)
         if rules is None:
             return codes.PROTOCOL_ERROR
-        if rules.valid_name(name) and rulebook.may_subscribe(name, claims.sub, rules.options):
+        if rules.valid_name(name) and rulebook.may_subscribe_at_connect(name, claims.sub, rules.options):
             channels.setdefault(name, subscribe_options(rules.options, rulebook.meta_ttl_seconds(rules.options)))
     channels.pop("", None)
     return channels

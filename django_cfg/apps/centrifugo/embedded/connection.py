@@ -44,11 +44,15 @@ class Connection:
 
     async def run(self) -> None:
         """Until either side has closed."""
-        writer = asyncio.create_task(self._write())
+        reader = asyncio.create_task(self._read())
+        writer = asyncio.create_task(self._write(drop=reader.cancel))
         try:
-            await self._read()
+            await asyncio.wait([reader])
+            if not reader.cancelled():
+                reader.result()
         finally:
             self.session.close(codes.CONNECTION_CLOSED)
+            reader.cancel()
             writer.cancel()
             if self._timer is not None:
                 self._timer.cancel()
@@ -99,7 +103,8 @@ class Connection:
         answer = await ask_backend(self._backend, call)
         commands.answer(self.session, call, answer, time.time())
 
-    async def _write(self) -> None:
+    async def _write(self, drop: Callable[[], object]) -> None:
+        """Without a reason to tell, the connection is dropped: no close message is sent."""
         try:
             while self.session.ended is None:
                 await self._changed.wait()
@@ -107,7 +112,10 @@ class Connection:
                 await self._flush()
                 self._arm()
             await self._flush()
-            await self._send(close_message(self.session.ended))
+            if self.session.ended is codes.CONNECTION_CLOSED:
+                drop()
+            else:
+                await self._send(close_message(self.session.ended))
         except OSError:  # the client has gone; the reader hears of it, too
             return
 

@@ -5,19 +5,36 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 
+import msgspec
+
 from .protocol import Publication, StreamPosition
+
+
+class Version(msgspec.Struct, frozen=True):
+    """The application's own count of a channel's states; 0 is none. Numbers are compared within one `epoch`."""
+
+    number: int = 0
+    epoch: str = ""
+
+    def outdated_by(self, latest: Version) -> bool:
+        """Whether `latest` is the same or a newer one; without an epoch any epoch compares."""
+        return 0 < self.number <= latest.number and self.epoch in ("", latest.epoch)
+
+
+UNVERSIONED = Version()
 
 
 class Stream:
     """A history window. Times are Unix seconds; the position outlives the publications."""
 
-    __slots__ = ("_items", "epoch", "expires_at", "removed_at", "top")
+    __slots__ = ("_items", "epoch", "expires_at", "removed_at", "top", "version")
 
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
         self.top = 0
         self.expires_at = 0.0
         self.removed_at = 0.0
+        self.version = UNVERSIONED
         self._items: deque[Publication] = deque()
 
     def __len__(self) -> int:

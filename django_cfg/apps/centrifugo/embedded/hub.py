@@ -10,8 +10,9 @@ from typing import Protocol
 from msgspec import UNSET, Raw, UnsetType
 
 from .codes import UNRECOVERABLE_POSITION, ErrorReply
-from .history import Stream
-from .protocol import ClientInfo, Membership, Publication, Push, StreamPosition, encode_push, one_line
+from .history import UNVERSIONED, Stream, Version
+from .json_text import one_line
+from .protocol import ClientInfo, Membership, Publication, Push, StreamPosition, encode_push
 
 IDEMPOTENCY_SECONDS = 300
 NOWHERE = StreamPosition()
@@ -105,8 +106,12 @@ class Hub:
         info: ClientInfo | UnsetType = UNSET,
         tags: dict[str, str] | None = None,
         idempotency_key: str = "",
+        version: Version = UNVERSIONED,
     ) -> StreamPosition:
-        """Where it stands in the history (nowhere without one); a repeated idempotency key publishes nothing."""
+        """Where it stands in the history (nowhere without one).
+
+        A repeated idempotency key publishes nothing, and neither does an outdated version where there is a history.
+        """
         key = (channel, idempotency_key)
         if idempotency_key and key in self._published:
             return self._published[key]
@@ -114,9 +119,12 @@ class Hub:
         publication = Publication(Raw(one_line(bytes(data))), info, tags=tags or UNSET)
         position = NOWHERE
         if stream is not None:
+            stream.expires_at = now + retention.ttl_seconds
+            if version.outdated_by(stream.version):
+                return stream.position
             publication = _placed(publication, stream)
             stream.add(publication, retention.size)
-            stream.expires_at = now + retention.ttl_seconds
+            stream.version = version if version.number else stream.version
             position = stream.position
         if idempotency_key:
             self._published[key] = position

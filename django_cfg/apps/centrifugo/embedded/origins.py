@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
+
+from .globs import compile_glob
 
 
 def origin_allowed(origin: str, host: str, patterns: Sequence[str]) -> bool:
@@ -13,4 +14,4 @@ def origin_allowed(origin: str, host: str, patterns: Sequence[str]) -> bool:
         return True
     if host and urlsplit(origin).netloc.lower() == host.lower():
         return True
-    return any(fnmatchcase(origin.lower(), pattern.lower()) for pattern in patterns)
+    return any(compile_glob(pattern.lower()).fullmatch(origin.lower()) for pattern in patterns)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
-from typing import Annotated, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .codes import ErrorReply, Unsubscribe
+from .json_text import decode_first_json, is_utf8
 
 UInt32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 UInt64 = Annotated[int, msgspec.Meta(ge=0)]
@@ -26,7 +25,10 @@ class StreamPosition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SubscribeRequest(msgspec.Struct, frozen=True):
-    """`recover` with a position asks for what was missed since; `token` is a subscription token."""
+    """`recover` with a position asks for what was missed since; `token` is a subscription token.
+
+    `delta` names a compression and `tf` filters by tags; neither is ever granted here.
+    """
 
     channel: str = ""
     token: str = ""
@@ -37,6 +39,8 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     positioned: bool = False
     recoverable: bool = False
     join_leave: bool = False
+    delta: str = ""
+    tf: dict[str, Any] | None = None
 
 
 class ConnectRequest(msgspec.Struct, frozen=True):
@@ -246,34 +250,13 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 PING = b"{}"
 
-_T = TypeVar("_T")
-
-_LONE_SURROGATE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
-)
-
 _encoder = msgspec.json.Encoder()
-_raw = msgspec.json.Decoder(Raw)
 _commands = msgspec.json.Decoder(Command)
 
 
 def decode_command(line: bytes) -> Command | None:
     """None for what is no command: not JSON, not UTF-8, wrong types, nested too deep."""
-    return decode_json(line, _commands) if is_utf8(line) else None
-
-
-def decode_json(data: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
-    """None for what the decoder refuses; half characters, which JavaScript may send, become U+FFFD."""
-    for attempt in (data, _LONE_SURROGATE.sub(_whole_character, data) if b"\\u" in data else b""):
-        try:
-            return decoder.decode(attempt)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            continue
-    return None
-
-
-def _whole_character(match: re.Match[bytes]) -> bytes:
-    return b"\\ufffd" if match["lone"] else match[0]
+    return decode_first_json(line, _commands) if is_utf8(line) else None
 
 
 def split_frame(frame: bytes) -> list[bytes]:
@@ -294,30 +277,3 @@ def encode_reply(command_id: int, kind: str, result: Result | ErrorReply) -> byt
     reply = Reply(command_id)
     setattr(reply, kind, result)
     return _encoder.encode(reply)
-
-
-def is_utf8(data: bytes) -> bool:
-    """Opaque payloads are not looked at, but what is no UTF-8 could not be sent on as text."""
-    if data.isascii():
-        return True
-    try:
-        data.decode()
-    except UnicodeError:
-        return False
-    return True
-
-
-def decode_base64_json(text: str) -> Raw | None:
-    """None when it is not base64, or the bytes in it are not JSON."""
-    try:
-        decoded = b64decode(text, validate=True)
-    except ValueError:
-        return None
-    return decode_json(decoded, _raw) if is_utf8(decoded) else None
-
-
-def one_line(data: bytes) -> bytes:
-    """Valid JSON without line breaks, which would end the message early on the wire."""
-    if b"\n" in data or b"\r" in data:
-        return msgspec.json.format(data, indent=-1)
-    return data

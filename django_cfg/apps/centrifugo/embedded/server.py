@@ -51,7 +51,7 @@ class EmbeddedServer:
     async def start(self) -> None:
         """Starts the backend, and begins to forget what has expired."""
         self._stopping = False
-        await self._backend.start(self.publish)
+        await self._backend.start(self.publish, self.api)
         if self._expiry is None:
             self._expiry = asyncio.create_task(self._expire())
 
@@ -149,10 +149,7 @@ class EmbeddedServer:
     def _authorized(self, headers: dict[str, str], query: bytes) -> bool:
         if self.config.http_api.insecure:
             return True
-        scheme, _, credentials = headers.get("authorization", "").partition(" ")
-        given = [headers.get("x-api-key", ""), *parse_qs(query.decode("latin-1")).get("api_key", [])]
-        if scheme.lower() == "apikey":
-            given.append(credentials.strip())
+        given = [_key_in_headers(headers), *parse_qs(query.decode("latin-1")).get("api_key", [])[:1]]
         key = self.config.http_api.key.encode()
         return bool(key) and any(hmac.compare_digest(key, candidate.encode()) for candidate in given)
 
@@ -165,6 +162,12 @@ class EmbeddedServer:
 
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _key_in_headers(headers: dict[str, str]) -> str:
+    """`Authorization: apikey KEY` is looked at only without an `X-API-Key`."""
+    scheme, _, credentials = headers.get("authorization", "").strip().partition(" ")
+    return headers.get("x-api-key") or (credentials.strip() if scheme.lower() == "apikey" else "")
 
 
 async def _body(receive: Receive) -> bytes:

@@ -26,14 +26,22 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+DELTAS = ("", "fossil")
+"""What a subscribe command may ask for; the reply grants none, so that whole publications follow."""
+
+
 def subscribe_command(session: Session, request: SubscribeRequest, now: float) -> SubscribeResult | Refusal:
     """Subscribes if the name is good, the limits allow it and somebody permits it."""
+    if request.delta not in DELTAS:
+        return codes.PROTOCOL_ERROR
     refusal = _limits(session, request.channel)
     if refusal is not None:
         return refusal
     options = _permitted(session, request, now)
     if not isinstance(options, SubscribeOptions):
         return options
+    if request.tf is not None:
+        return codes.BAD_REQUEST
     return subscribe(session, request, options, now, server_side=False)
 
 

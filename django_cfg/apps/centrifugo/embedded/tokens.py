@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
-from .codes import INVALID_TOKEN, TOKEN_EXPIRED, Disconnect, ErrorReply
+from .codes import INTERNAL, INVALID_TOKEN, TOKEN_EXPIRED, Disconnect, ErrorReply
 from .config import SubscriptionToken, Token
-from .protocol import Opaque, is_utf8
+from .json_text import decode_base64_json, decode_json, is_utf8
+from .protocol import Opaque
 
 _DIGESTS: dict[str, Callable[..., Any]] = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 
@@ -39,10 +40,12 @@ class Override(msgspec.Struct, frozen=True):
 
 
 class SubscriptionClaims(msgspec.Struct, frozen=True):
-    """One entry of `subs`, and the corresponding part of a subscription token."""
+    """One entry of `subs`, and the corresponding part of a subscription token; `b64info` and `b64data` win."""
 
     info: Opaque = UNSET
+    b64info: str = ""
     data: Opaque = UNSET
+    b64data: str = ""
     override: Override = Override()
 
 
@@ -67,6 +70,7 @@ class ConnectClaims(_Claims, frozen=True):
     """`meta` goes to the backend only; `info` is what other clients see."""
 
     info: Opaque = UNSET
+    b64info: str = ""
     meta: Opaque = UNSET
     channels: list[str] = []
     subs: dict[str, SubscriptionClaims] = {}
@@ -77,7 +81,9 @@ class SubscribeClaims(_Claims, frozen=True):
 
     client: str = ""
     info: Opaque = UNSET
+    b64info: str = ""
     data: Opaque = UNSET
+    b64data: str = ""
     override: Override = Override()
 
 
@@ -85,7 +91,11 @@ class _Header(msgspec.Struct, frozen=True):
     alg: str = ""
 
 
+_CONNECT = msgspec.json.Decoder(ConnectClaims)
+_SUBSCRIBE = msgspec.json.Decoder(SubscribeClaims)
+
 _T = TypeVar("_T", bound=_Claims)
+_P = TypeVar("_P", ConnectClaims, SubscribeClaims, SubscriptionClaims)
 
 
 class TokenVerifier:
@@ -96,23 +106,36 @@ class TokenVerifier:
         self._subscription = subscription if subscription.enabled else connection
 
     def connection(self, token: str, now: float) -> ConnectClaims | Disconnect | ErrorReply:
-        """3500 for a token that proves nothing, 109 for one outside its time."""
-        claims = _verify(token, ConnectClaims, self._connection, now)
+        """3500 for a token that proves nothing, 109 for one outside its time, 100 for `b64info` that is not JSON."""
+        claims = _verify(token, _CONNECT, self._connection, now)
         if claims is None or claims.channel:
             return INVALID_TOKEN
-        return claims if _is_current(claims, now) else TOKEN_EXPIRED
+        if not _is_current(claims, now):
+            return TOKEN_EXPIRED
+        subs = {name: _unpacked(claim) for name, claim in claims.subs.items()}
+        known = {name: claim for name, claim in subs.items() if claim is not None}
+        if len(known) < len(subs):
+            return INVALID_TOKEN
+        return _unpacked(structs.replace(claims, subs=known)) or INTERNAL
 
     def subscription(self, token: str, now: float) -> SubscribeClaims | Disconnect | ErrorReply:
         """As for connections; a token without a channel proves nothing."""
-        claims = _verify(token, SubscribeClaims, self._subscription, now)
+        claims = _verify(token, _SUBSCRIBE, self._subscription, now)
         if claims is None:
             return INVALID_TOKEN
         if not _is_current(claims, now):
             return TOKEN_EXPIRED
-        return claims if claims.channel else INVALID_TOKEN
+        return (_unpacked(claims) if claims.channel else None) or INVALID_TOKEN
 
 
-def _verify(token: str, kind: type[_T], config: Token, now: float) -> _T | None:
+def _unpacked(claims: _P) -> _P | None:
+    """With what the claims carry in base64; None when that is not JSON."""
+    packed = {name: getattr(claims, f"b64{name}", "") for name in ("info", "data")}
+    found = {name: decode_base64_json(text) for name, text in packed.items() if text}
+    return None if None in found.values() else structs.replace(claims, **found)
+
+
+def _verify(token: str, decoder: msgspec.json.Decoder[_T], config: Token, now: float) -> _T | None:
     try:
         head, payload, signature = token.encode().split(b".")
         digest = _DIGESTS.get(msgspec.json.decode(_unpad(head), type=_Header).alg)
@@ -120,7 +143,7 @@ def _verify(token: str, kind: type[_T], config: Token, now: float) -> _T | None:
         if digest is None or not any(_matches(key, signed, digest, given) for key in _keys(config, now)):
             return None
         text = _unpad(payload)
-        claims = msgspec.json.decode(text, type=kind) if is_utf8(text) else None
+        claims = decode_json(text, decoder) if is_utf8(text) else None
     except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError):
         return None
     return claims if claims is not None and _is_meant_for(claims, config) else None

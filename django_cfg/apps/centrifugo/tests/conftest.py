@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 from django.test import override_settings
 
-from django_cfg.rpc.router import MessageRouter, get_global_router
+from django_cfg.rpc.tests.routers import router
+
+__all__ = ["router"]
 
 
 @pytest.fixture
@@ -13,17 +15,3 @@ def development() -> Iterator[None]:
     """The settings of development: test runners turn DEBUG off, and with it the derived secrets."""
     with override_settings(DEBUG=True):
         yield
-
-
-@pytest.fixture
-def router() -> Iterator[MessageRouter]:
-    """The global router, empty for one test."""
-    router = get_global_router()
-    methods, middleware = router.methods(), list(router.middleware)
-    router.clear()
-    router.middleware.clear()
-    yield router
-    router.clear()
-    router.middleware[:] = middleware
-    for method in methods:
-        router.add(method)

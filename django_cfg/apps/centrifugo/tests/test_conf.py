@@ -8,8 +8,9 @@ from django.test import override_settings
 
 from django_cfg import DjangoConfig
 from django_cfg.apps.centrifugo.conf import SECRETS, get_config
-from django_cfg.apps.centrifugo.config import CentrifugoConfig, derive_secret
+from django_cfg.apps.centrifugo.config import CentrifugoConfig
 from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.secrets import derive_secret
 
 pytestmark = pytest.mark.usefixtures("development")
 
@@ -71,7 +72,7 @@ def test_development_secrets_are_stable_and_different() -> None:
         config = get_config()
     given = [getattr(config, name) for name in SECRETS]
     assert len(set(given)) == len(SECRETS)
-    assert given == [derive_secret(settings.SECRET_KEY, name) for name in SECRETS]
+    assert given == [derive_secret(settings.SECRET_KEY, f"centrifugo:{name}") for name in SECRETS]
     assert all(len(secret) == 64 and settings.SECRET_KEY not in secret for secret in given)
     with override_settings(SECRET_KEY="another", DEBUG=True):
         assert get_config().token_secret != config.token_secret

@@ -169,6 +169,34 @@ def test_channels_by_pattern() -> None:
     assert world.api("channels", pattern="op*") == {"result": {"channels": {"open:a": {"num_clients": 1}}}}
 
 
+def test_a_pattern_that_is_none_is_an_error() -> None:
+    assert World().api("channels", pattern="{a")["error"]["code"] == 100
+
+
+def test_an_outdated_version_answers_with_the_newest_position() -> None:
+    world = World()
+    client = world.subscribed("open:a")
+    first = world.publish("open:a", version=7, version_epoch="e", delta=True)
+    assert world.publish("open:a", version=7, version_epoch="e") == first
+    (reply,) = world.api("broadcast", channels=["open:a"], data={}, version=6, version_epoch="e")["result"]["responses"]
+    assert reply["result"] == first
+    assert world.publish("open:a", version=1, version_epoch="f")["offset"] == 2
+    assert [message["push"]["pub"]["offset"] for message in client.take()] == [1, 2]
+
+
+def test_null_in_a_request_is_like_nothing() -> None:
+    world = World()
+    client = world.connect()
+    null_user = {"user": "42", "client": None, "session": None, "info": None, "override": None, "expire_at": None}
+    assert world.api("subscribe", channel="open:a", **null_user) == {"result": {}}
+    assert world.api("publish", channel="open:a", data=None, tags=None, idempotency_key=None)["result"]["offset"] == 1
+    assert client.take()[-1]["push"]["pub"]["data"] is None
+    assert world.api("history", channel="open:a", limit=None, since=None)["result"]["offset"] == 1
+    assert world.api("publish", channel=None, data={})["error"]["code"] == 107
+    assert api.execute(world.node, "publish", b"null", START)[0] == 200
+    assert api.execute(world.node, "publish", b'{"channel": 5, "tags": null}', START)[0] == 400
+
+
 def test_unsubscribing_tells_the_client_even_when_it_was_not_subscribed() -> None:
     world = World()
     client = world.connect()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from django_cfg.apps.centrifugo.embedded.codes import UNRECOVERABLE_POSITION
-from django_cfg.apps.centrifugo.embedded.history import Stream
+from django_cfg.apps.centrifugo.embedded.history import Stream, Version
 from django_cfg.apps.centrifugo.embedded.hub import NOWHERE, Hub, Retention
 from django_cfg.apps.centrifugo.embedded.protocol import Publication, StreamPosition
 
@@ -22,6 +22,21 @@ DATA = Raw(b"{}")
 def new_hub() -> Hub:
     numbers = count(1)
     return Hub(lambda: f"epoch-{next(numbers)}")
+
+
+class Listener:
+    """A subscriber that keeps what it gets."""
+
+    wants_membership = False
+
+    def __init__(self, taken: list[bytes]) -> None:
+        self._taken = taken
+
+    def publish(self, message: bytes, position: StreamPosition) -> None:
+        self._taken.append(message)
+
+    def notify(self, message: bytes) -> None:
+        raise NotImplementedError
 
 
 def offsets(hub: Hub, now: float, limit: int = -1) -> list[int]:
@@ -64,6 +79,30 @@ def test_a_repeated_idempotency_key_publishes_once_for_five_minutes_and_one_chan
     assert hub.publish("c", DATA, KEPT, 299, idempotency_key="k") == first
     hub.expire(300)
     assert hub.publish("c", DATA, KEPT, 300, idempotency_key="k").offset == 2
+
+
+def test_a_version_that_is_not_newer_is_not_published() -> None:
+    hub = new_hub()
+    versions = [(2, ""), (2, ""), (1, ""), (0, ""), (2, ""), (3, "x"), (1, "y"), (1, "y"), (1, ""), (2, "y")]
+    tops = [hub.publish("c", DATA, KEPT, 0, version=Version(*version)).offset for version in versions]
+    assert tops == [1, 1, 1, 2, 2, 3, 4, 4, 4, 5]
+    assert offsets(hub, 0) == [3, 4, 5]
+
+
+def test_without_history_versions_are_not_compared() -> None:
+    hub = new_hub()
+    taken: list[bytes] = []
+    hub.subscribe("c", "1", Listener(taken))
+    for _ in range(2):
+        hub.publish("c", DATA, NOT_KEPT, 0, version=Version(1))
+    assert len(taken) == 2
+
+
+def test_an_outdated_version_does_not_use_up_its_idempotency_key() -> None:
+    hub = new_hub()
+    hub.publish("c", DATA, KEPT, 0, version=Version(5))
+    assert hub.publish("c", DATA, KEPT, 0, version=Version(5), idempotency_key="k").offset == 1
+    assert hub.publish("c", DATA, KEPT, 0, version=Version(6), idempotency_key="k").offset == 2
 
 
 def test_another_epoch_cannot_be_recovered() -> None:

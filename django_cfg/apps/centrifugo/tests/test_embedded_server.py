@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from django_cfg.apps.centrifugo.embedded.backend import FAILED, Publish
+from django_cfg.apps.centrifugo.embedded import session
+from django_cfg.apps.centrifugo.embedded.backend import FAILED, Api, Publish
 from django_cfg.apps.centrifugo.embedded.codes import Disconnect
 from django_cfg.apps.centrifugo.embedded.config import Proxy, load_config
 from django_cfg.apps.centrifugo.embedded.connection import Message, close_message
@@ -29,7 +30,7 @@ class Backend:
         self.events: list[str] = []
         self.started_with: Publish | None = None
 
-    async def start(self, publish: Publish) -> None:
+    async def start(self, publish: Publish, api: Api) -> None:
         self.started_with = publish
 
     async def drain(self) -> None:
@@ -144,6 +145,18 @@ async def test_a_page_of_another_site_is_refused_before_the_handshake() -> None:
         await socket.task
 
 
+async def test_after_a_refused_connect_the_connection_is_dropped_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "REFUSED_LINGER_SECONDS", 0.01)
+    socket = Socket(new_server()[0])
+    assert (await socket.next())["type"] == "websocket.accept"
+    socket.say({"id": 1, "connect": {"token": sign(sub="42", exp=1)}})
+    assert (await socket.replies(1))[0]["error"]["code"] == 109
+    await asyncio.wait_for(socket.task, WAIT_SECONDS)
+    assert socket.sent.empty()
+
+
 async def test_the_api_is_open_to_the_key_alone() -> None:
     server, _ = new_server()
     body = b'{"channel": "open:a", "data": 1}'
@@ -154,6 +167,9 @@ async def test_the_api_is_open_to_the_key_alone() -> None:
         ({"headers": {"authorization": "apikey api-key"}}, 200),
         ({"headers": {"authorization": "bearer api-key"}}, 401),
         ({"headers": {}, "query_string": b"api_key=api-key"}, 200),
+        ({"headers": {"x-api-key": "old", "authorization": "apikey api-key"}}, 401),
+        ({"headers": {"x-api-key": "old"}, "query_string": b"api_key=api-key"}, 200),
+        ({"headers": {}, "query_string": b"api_key=old&api_key=api-key"}, 401),
         ({"method": "GET"}, 405),
     ]
     for scope, status in cases:

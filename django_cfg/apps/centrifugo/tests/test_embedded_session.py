@@ -430,4 +430,49 @@ def test_an_answer_after_the_end_is_dropped() -> None:
 def test_rpc_ping_is_answered_without_a_backend() -> None:
     world = World(extra={"rpc": {"ping": {"enabled": True}}})
     assert world.connect().say({"id": 2, "rpc": {"method": "ping"}}) == [{"id": 2, "rpc": {}}]
-    assert world.connect().say({"id": 2, "rpc": {"method": "x:y"}}) == [error(2, codes.NOT_AVAILABLE)]
+    assert world.connect().say({"id": 2, "rpc": {"method": "other"}}) == [error(2, codes.METHOD_NOT_FOUND)]
+
+
+def test_rpc_without_any_proxy_is_not_available() -> None:
+    client = World(extra={"rpc": {}}).connect()
+    assert client.say({"id": 2, "rpc": {"method": "x:y"}}) == [error(2, codes.NOT_AVAILABLE)]
+
+
+def test_base64_wins_in_an_answer_and_loses_in_a_publication() -> None:
+    client = World().subscribed("prox:a")
+    both = ProxyAnswer(result=ProxyResult(data=Raw(b"1"), b64data="Mw=="))
+    assert client.ask({"id": 3, "rpc": {"method": "m"}}, both) == [{"id": 3, "rpc": {"data": 3}}]
+    pushed, _ = client.ask({"id": 4, "publish": {"channel": "prox:a", "data": {}}}, both)
+    assert pushed["push"]["pub"]["data"] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "reply", "code"),
+    [
+        ({"delta": "fossil"}, {"id": 2, "subscribe": {}}, None),
+        ({"delta": "xdelta"}, None, 3501),
+        ({"tf": {"op": "eq"}}, error(2, codes.BAD_REQUEST), None),
+        ({"tf": None}, {"id": 2, "subscribe": {}}, None),
+    ],
+)
+def test_deltas_and_tag_filters_are_not_granted(asked: dict[str, Any], reply: object, code: int | None) -> None:
+    client = World().connect()
+    assert client.say({"id": 2, "subscribe": {"channel": "plain:a", **asked}}) == ([reply] if reply else [])
+    assert client.code == code
+
+
+def test_at_connect_a_users_name_in_the_channel_is_one_way_among_two() -> None:
+    both = {"name": "both", "allow_user_limited_channels": True, "allow_subscribe_for_client": True}
+    channel = {"namespaces": [both, {"name": "team", "allow_user_limited_channels": True}]}
+    world = World(client={"insecure": True}, extra={"channel": channel})
+    asked: dict[str, Any] = {"both:#43": {}, "team:#42": {}, "team:#43": {}, "$both:x": {}}
+    (reply,) = world.open().say({"id": 1, "connect": {"token": sign(sub="42"), "subs": asked}})
+    assert sorted(reply["connect"]["subs"]) == ["both:#43", "team:#42"]
+
+
+@pytest.mark.parametrize("rest", [b" {}", b'{"id": 3, "rpc": {}}', b" garbage", b"]", b" \xc3\xa9", b"\r"])
+def test_what_follows_a_command_on_its_line_is_not_looked_at(rest: bytes) -> None:
+    client = World().connect()
+    command = '{"id": 2, "presence": {"channel": "open:\xe9"}}'.encode()
+    assert commands.execute(client.session, command + rest, START) is None
+    assert client.take() == [error(2, codes.BAD_REQUEST)]

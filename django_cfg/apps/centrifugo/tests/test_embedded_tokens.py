@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from django_cfg.apps.centrifugo.embedded.codes import INVALID_TOKEN, TOKEN_EXPIRED, Disconnect, ErrorReply
+from django_cfg.apps.centrifugo.embedded.codes import INTERNAL, INVALID_TOKEN, TOKEN_EXPIRED, Disconnect, ErrorReply
 from django_cfg.apps.centrifugo.embedded.config import SubscriptionToken, Token
 from django_cfg.apps.centrifugo.embedded.tokens import ConnectClaims, SubscribeClaims, TokenVerifier
 
@@ -46,6 +46,34 @@ def test_all_hmac_algorithms_count(alg: str) -> None:
 )
 def test_refused_claims(claims: dict[str, Any], outcome: Disconnect | ErrorReply) -> None:
     assert verify(claims) == outcome
+
+
+def test_null_claims_are_like_none() -> None:
+    nulls = dict.fromkeys(["sub", "exp", "nbf", "aud", "iss", "expire_at", "channel", "channels", "subs", "b64info"])
+    claims = verify({**nulls, "info": None})
+    assert isinstance(claims, ConnectClaims)
+    assert (claims.sub, claims.expires, claims.channels, claims.subs) == ("", 0, [], {})
+    assert isinstance(claims.info, Raw)
+    assert bytes(claims.info) == b"null"
+
+
+def test_info_and_data_may_come_in_base64() -> None:
+    subs = {"a": {"b64info": "eyJhIjoxfQ==", "b64data": "Mg==", "data": 1, "override": {"presence": {"value": True}}}}
+    claims = verify({"sub": "42", "b64info": "WzFd", "info": {"x": 1}, "subs": subs})
+    assert isinstance(claims, ConnectClaims)
+    assert claims.info == Raw(b"[1]")
+    assert (claims.subs["a"].info, claims.subs["a"].data) == (Raw(b'{"a":1}'), Raw(b"2"))
+    verifier = TokenVerifier(Token(hmac_secret_key=KEY), SubscriptionToken())
+    claims = verifier.subscription(signed({"sub": "42", "channel": "a", "b64data": "Mg=="}, KEY), NOW)
+    assert isinstance(claims, SubscribeClaims)
+    assert claims.data == Raw(b"2")
+
+
+def test_base64_that_is_not_json_is_refused() -> None:
+    assert verify({"sub": "42", "b64info": "bm8="}) == INTERNAL
+    assert verify({"sub": "42", "subs": {"a": {"b64data": "!"}}}) == INVALID_TOKEN
+    verifier = TokenVerifier(Token(hmac_secret_key=KEY), SubscriptionToken())
+    assert verifier.subscription(signed({"sub": "42", "channel": "a", "b64info": "!"}, KEY), NOW) == INVALID_TOKEN
 
 
 def test_an_unsigned_token_proves_nothing() -> None:
