@@ -6,7 +6,7 @@ ADDR   ?= 127.0.0.1:8000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format page golden setup
+.PHONY: help demo test bench lint format page golden proto setup
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -37,3 +37,6 @@ page: ## Rebuild the example's clients and its page
 
 golden: ## Rewrite the golden directories of the generator
 	@python -m tests.golden_update
+
+proto: ## Rewrite the Python code of the .proto files (ARGS=--check to compare only)
+	@scripts/proto $(ARGS)

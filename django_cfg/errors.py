@@ -17,6 +17,11 @@ DjangoCfgError
     ├── CallTimeoutError          the deadline has passed
     │   └── RPCTimeoutError       no answer over Redis in time
     ├── OutcomeUnknownError       it may have run, or may not
+    ├── CommandError              a command that did not end as it was meant to
+    │   ├── CommandTimeoutError         no answer from the agent in time
+    │   ├── ClientNotConnectedError     never sent: the agent is not there, or takes no more
+    │   ├── CommandRejectedError        the agent refused it
+    │   └── CommandOutcomeUnknownError  the agent's stream ended after it was sent
     ├── RPCRemoteError            the server over Redis answered with an error
     ├── RPCConnectionError        Redis cannot be reached
     └── RPCConfigurationError     Redis settings that cannot work (a ConfigurationError as well)
@@ -32,6 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CallTimeoutError",
+    "ClientNotConnectedError",
+    "CommandError",
+    "CommandOutcomeUnknownError",
+    "CommandRejectedError",
+    "CommandTimeoutError",
     "ConfigurationError",
     "DjangoCfgError",
     "GenerationError",
@@ -204,6 +214,34 @@ class CallTimeoutError(RPCError):
 
 class OutcomeUnknownError(RPCError):
     """The call may have run; only the application can find out."""
+
+    code = RPCErrorCode.OUTCOME_UNKNOWN
+
+
+class CommandError(RPCError):
+    """A command to an agent did not end as it was meant to; `details` has what is known of it."""
+
+
+class CommandTimeoutError(CommandError):
+    """The agent has not answered in time; `retryable` only where the command was never sent."""
+
+    code = RPCErrorCode.TIMEOUT
+
+
+class ClientNotConnectedError(CommandError):
+    """The command was never sent: the agent is not connected, or its queue takes no more."""
+
+    code = RPCErrorCode.USER_NOT_CONNECTED
+
+
+class CommandRejectedError(CommandError):
+    """The agent refused the command, or failed at it; the message is the agent's."""
+
+    code = RPCErrorCode.APPLICATION_ERROR
+
+
+class CommandOutcomeUnknownError(CommandError):
+    """The agent's stream ended after the command was sent: it may have run."""
 
     code = RPCErrorCode.OUTCOME_UNKNOWN
 

@@ -1,0 +1,59 @@
+"""Who is connected: a unary method of the server, with JSON, and the call of it from another process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import datetime
+from typing import Any, cast
+
+import grpc
+
+from django_cfg.apps.integrations.grpc.channel_options import client_options
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.credentials import channel_credentials, service_metadata
+from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service, list_streaming_services
+
+__all__ = ["add_agents_view", "list_agents"]
+
+SERVICE = "django_cfg.grpc.Agents"
+METHOD = "ListAgents"
+LARGEST_LIST_BYTES = 64 * 1024 * 1024
+
+
+def add_agents_view(server: grpc.aio.Server) -> None:
+    """For services alone, as every unary method."""
+    handlers = {METHOD: cast("Any", grpc.unary_unary_rpc_method_handler(_list_agents))}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
+
+
+def list_agents(config: GRPCConfig, address: str, timeout_seconds: float) -> list[dict[str, Any]]:
+    """An object per agent: `service` and the fields of AgentStatus; raises grpc.RpcError."""
+    options = [*client_options(config), ("grpc.max_receive_message_length", LARGEST_LIST_BYTES)]
+    credentials = channel_credentials(config)
+    opened = (
+        grpc.insecure_channel(address, options)
+        if credentials is None
+        else grpc.secure_channel(address, credentials, options)
+    )
+    with opened as channel:
+        call = cast("Any", channel.unary_unary(f"/{SERVICE}/{METHOD}"))
+        answer: bytes = call(b"", timeout=timeout_seconds, metadata=service_metadata(config))
+    agents: list[dict[str, Any]] = json.loads(answer)["agents"]
+    return agents
+
+
+async def _list_agents(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    agents = [
+        {"service": name, **dataclasses.asdict(agent)}
+        for name in list_streaming_services()
+        if (service := get_streaming_service(name)) is not None
+        for agent in service.agents()
+    ]
+    return json.dumps({"agents": agents}, default=_as_text).encode()
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,142 @@
+"""Lets an RPC through to its handler once its caller is known and may call it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Any, Never, TypeAlias
+
+import grpc
+
+from django_cfg.apps.integrations.grpc.attempts import FailedAttempts, address_of
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.identity import Caller, Credentials, Refused, Role, admit, current_caller
+from django_cfg.apps.integrations.grpc.server_metrics import count_refused
+
+__all__ = ["Admission"]
+
+logger = logging.getLogger("django_cfg.grpc")
+
+HEALTH = "/grpc.health.v1.Health/"
+REFLECTION = "/grpc.reflection."
+
+FIRST_MESSAGE_SECONDS = 1.0
+
+Handler = Any
+"""grpc.RpcMethodHandler: what it takes and returns is the servicer's business."""
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class Admission(grpc.aio.ServerInterceptor):
+    """Owned by the server's event loop. What it wraps is a coroutine, so a stream costs no second generator."""
+
+    def __init__(self, config: GRPCConfig, clock: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._clock = clock
+        self._failed = FailedAttempts()
+        self._streams = 0
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(HEALTH):
+            return handler
+        agents = handler.request_streaming and handler.response_streaming and not method.startswith(REFLECTION)
+        return self._wrapped(handler, method, Role.AGENT if agents else Role.SERVICE)
+
+    def _wrapped(self, handler: Handler, method: str, role: Role) -> Handler:
+        call, kind = _behavior(handler)
+        run = _runner(call, method, responds_once=not handler.response_streaming)
+
+        async def admitted(request: Any, context: Context) -> Any:
+            current_caller.set(await self._admit(context, role))
+            if role is not Role.AGENT:
+                return await run(request, context)
+            if self._streams >= self._config.max_agents:
+                await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many agents are connected", role)
+            self._streams += 1
+            try:
+                return await run(request, context)
+            finally:
+                self._streams -= 1
+
+        return kind(
+            admitted,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    async def _admit(self, context: Context, role: Role) -> Caller | None:
+        """Ends the RPC with a status instead of returning when it may not go on."""
+        address, now = address_of(context.peer()), self._clock()
+        if wait := self._failed.retry_after(address, now):
+            count_refused(grpc.StatusCode.RESOURCE_EXHAUSTED.name)
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"too many failures; retry in {wait:.0f} s")
+        found = admit(_credentials(context), role, self._config, now)
+        if not isinstance(found, Refused):
+            return found
+        if found.guessed:
+            self._failed.add(address, now)
+        logger.warning("refused a call from %s: %s", address, found.reason)
+        code = grpc.StatusCode.PERMISSION_DENIED if found.known else grpc.StatusCode.UNAUTHENTICATED
+        count_refused(code.name)
+        return await _refuse(context, code, found.reason, role)
+
+
+async def _refuse(context: Context, code: grpc.StatusCode, reason: str, role: Role) -> Never:
+    """Reads an agent's first message before: who writes to a stream that has ended may not learn its status."""
+    if role is Role.AGENT:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(context.read(), FIRST_MESSAGE_SECONDS)
+    await context.abort(code, reason)
+
+
+def _credentials(context: Context) -> Credentials:
+    metadata = dict(context.invocation_metadata() or ())
+    scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
+    verified = context.auth_context()
+    names = [name for key in ("peer_dns", "peer_uri") for name in verified.get(key, ())]
+    return Credentials(
+        names=tuple(name.decode("ascii", "replace") for name in names),
+        bearer_token=token.strip() if scheme.lower() == "bearer" else "",
+        api_key=str(metadata.get("x-api-key", "")),
+    )
+
+
+def _behavior(handler: Handler) -> tuple[Any, Any]:
+    """The servicer's method, and the function that makes a handler of the same kind."""
+    if handler.request_streaming and handler.response_streaming:
+        return handler.stream_stream, grpc.stream_stream_rpc_method_handler
+    if handler.request_streaming:
+        return handler.stream_unary, grpc.stream_unary_rpc_method_handler
+    if handler.response_streaming:
+        return handler.unary_stream, grpc.unary_stream_rpc_method_handler
+    return handler.unary_unary, grpc.unary_unary_rpc_method_handler
+
+
+def _runner(call: Any, method: str, *, responds_once: bool) -> Callable[[Any, Any], Awaitable[Any]]:
+    if inspect.iscoroutinefunction(call):
+        run: Callable[[Any, Any], Awaitable[Any]] = call
+        return run
+    if inspect.isasyncgenfunction(call) and not responds_once:
+
+        async def respond(request: Any, context: Any) -> None:
+            async with aclosing(call(request, context)) as responses:
+                async for response in responses:
+                    await context.write(response)
+
+        return respond
+
+    async def refuse(request: Any, context: Any) -> None:
+        logger.error("%s is served by %r, which is not async: write `async def`", method, call)
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this method has no async handler")
+
+    return refuse

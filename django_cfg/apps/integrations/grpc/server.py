@@ -1,0 +1,95 @@
+"""The server: built from the configuration, bound to a port that nobody else has, drained before it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from django_cfg.apps.integrations.grpc.agents_view import add_agents_view
+from django_cfg.apps.integrations.grpc.channel_options import server_options
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.credentials import server_credentials
+from django_cfg.apps.integrations.grpc.interceptors import Admission
+from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service, list_streaming_services
+from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.listening import bind
+
+__all__ = ["CommandServer", "bind_server", "build_server"]
+
+logger = logging.getLogger("django_cfg.grpc")
+
+OTHER_RPCS = 1_000
+"""RPCs at once beside agents' streams; further ones are refused with RESOURCE_EXHAUSTED."""
+CLOSE_SECONDS = 1.0
+"""For RPCs that have not ended by themselves when draining is over."""
+
+
+def build_server(config: GRPCConfig, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> grpc.aio.Server:
+    """With every channel argument and the check of callers; `interceptors` run after it. Call it in the event loop."""
+    return grpc.aio.server(
+        interceptors=[Admission(config), *interceptors],
+        options=server_options(config),
+        maximum_concurrent_rpcs=config.max_agents + OTHER_RPCS,
+    )
+
+
+def bind_server(server: grpc.aio.Server, config: GRPCConfig, host: str, port: int) -> int:
+    """The port; raises ConfigurationError that names the likely holder of a busy one, and the fix."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    credentials = server_credentials(config)
+    try:
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        bind(host, port).close()  # says what is wrong with the port, if it is the port
+        raise ConfigurationError(f"cannot listen on {address}: {error}") from error
+
+
+class CommandServer:
+    """A server with health v1 and the view of its agents, from its start to its end in order."""
+
+    def __init__(self, config: GRPCConfig) -> None:
+        self._config = config
+        self.grpc = build_server(config)
+        self._health: Any = health.aio.HealthServicer()
+        self._unready = "the server is starting"
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        add_agents_view(self.grpc)
+
+    def why_unready(self) -> str:
+        """Empty while agents can connect."""
+        return self._unready
+
+    async def start(self, host: str, port: int, service_names: Sequence[str] = ()) -> int:
+        """The port; `service_names` are reported as serving. Raises ConfigurationError for a port it cannot have."""
+        found = bind_server(self.grpc, self._config, host, port)
+        for name in service_names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        if self._config.reflection:
+            names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self.grpc)
+        await self.grpc.start()
+        self._unready = ""
+        return found
+
+    async def drain(self, seconds: float) -> None:
+        """Report NOT_SERVING, drain each streaming service, end what is left; takes little more than `seconds`."""
+        self._unready = "the server is draining"
+        await self._health.enter_graceful_shutdown()
+        services = [get_streaming_service(name) for name in list_streaming_services()]
+        drains = [asyncio.create_task(service.drain(seconds)) for service in services if service is not None]
+        if drains:
+            done, late = await asyncio.wait(drains, timeout=seconds + CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            for task in done:
+                if error := task.exception():
+                    logger.error("a streaming service could not be drained", exc_info=error)
+        await self.grpc.stop(CLOSE_SECONDS)

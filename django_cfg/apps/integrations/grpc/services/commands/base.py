@@ -1,0 +1,166 @@
+"""`StreamingCommandClient`: sends commands to one agent, whose stream may end in this process or in another one."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+
+from asgiref.sync import async_to_sync
+
+from django_cfg.apps.integrations.grpc.conf import get_config
+from django_cfg.apps.integrations.grpc.extra import require_grpc
+from django_cfg.apps.integrations.grpc.services.commands.address import dialled_address, local_name
+from django_cfg.apps.integrations.grpc.services.commands.config import CommandClientConfig
+from django_cfg.apps.integrations.grpc.services.commands.order import Order
+from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service
+from django_cfg.errors import ClientNotConnectedError, CommandError, CommandTimeoutError
+
+if TYPE_CHECKING:
+    from django_cfg.apps.integrations.grpc.services.commands.remote import RemoteMethod
+    from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingService
+    from django_cfg.apps.integrations.grpc.services.streaming.commands import WaitFor
+    from django_cfg.apps.integrations.grpc.services.streaming.outcome import CommandResult
+
+__all__ = [
+    "ClientNotConnectedError",
+    "CommandClientConfig",
+    "CommandError",
+    "CommandTimeoutError",
+    "StreamingCommandClient",
+]
+
+TCommand = TypeVar("TCommand")
+
+
+class StreamingCommandClient(ABC, Generic[TCommand]):
+    """Safe to share between threads and event loops; opens nothing before its first command.
+
+    A subclass sets `stub_class` and `request_class` of its protocol, or overrides `_send_via_grpc`. In the process that
+    runs the service named `service_name`, or with a `streaming_service`, commands go straight to the agent's queue.
+    """
+
+    stub_class: ClassVar[Any] = None
+    request_class: ClassVar[Any] = None
+    rpc_method_name: ClassVar[str] = "SendCommandToClient"
+    client_id_field: ClassVar[str] = "client_id"
+    command_field: ClassVar[str] = "command"
+    service_name: ClassVar[str] = ""
+    """Under which the service is registered in the process that has the streams."""
+
+    def __init__(
+        self,
+        client_id: str,
+        streaming_service: BidirectionalStreamingService[Any, TCommand] | None = None,
+        config: CommandClientConfig | None = None,
+        grpc_port: int | None = None,
+        grpc_host: str | None = None,
+    ) -> None:
+        """Without `config`, `settings.GRPC` says where the server is; `grpc_host` and `grpc_port` win over both."""
+        if not client_id:
+            raise ValueError("client_id must name an agent")
+        given: dict[str, Any] = {"grpc_host": grpc_host, "grpc_port": grpc_port}
+        self.client_id = client_id
+        self.config = dataclasses.replace(
+            config or CommandClientConfig(), **{key: value for key, value in given.items() if value is not None}
+        )
+        self._streaming_service = streaming_service
+        self._host_is_given = config is not None or grpc_host is not None
+
+    def is_same_process(self) -> bool:
+        """Whether commands go straight to the agent's queue; asked anew for each command."""
+        return self._local() is not None
+
+    def get_grpc_address(self) -> str:
+        settings = get_config()
+        host = self.config.grpc_host if self._host_is_given else local_name(settings.host)
+        return dialled_address(host, self.config.grpc_port, settings)
+
+    async def send_command(self, command: TCommand) -> bool:
+        """Whether it was accepted into the queue of a live stream; False: the agent is not connected, or takes no more.
+
+        Raises RPCError where the server cannot be asked: ServiceUnavailableError when nothing was sent.
+        """
+        return await self._send_command(command)
+
+    def send_command_sync(self, command: TCommand) -> bool:
+        """As `send_command`, from code that is not async; not from the event loop that has the streams."""
+        service = self._local()
+        if service is not None:
+            return service.send_to_client_sync(self.client_id, command, self.config.queue_timeout)
+        if self._sends_its_own_way():
+            return async_to_sync(self._send_via_grpc)(command)
+        return self._remote().send(self.client_id, command)
+
+    async def execute_command(
+        self,
+        command: TCommand,
+        timeout: float | None = None,  # noqa: ASYNC109 - the server keeps to it as well
+        *,
+        wait_for: WaitFor = "completed",
+    ) -> CommandResult[Any]:
+        """What became of it, within `timeout` seconds (`call_timeout` where None); never an exception for that.
+
+        Raises RPCError for credentials or a request that the server refuses: nothing has run then.
+        """
+        order = self._order(command, timeout, wait_for)
+        service = self._local()
+        if service is not None:
+            return await service.execute_command(self.client_id, command, order.timeout_seconds, wait_for=wait_for)
+        return await self._remote().aexecute(order)
+
+    def execute_command_sync(
+        self, command: TCommand, timeout: float | None = None, *, wait_for: WaitFor = "completed"
+    ) -> CommandResult[Any]:
+        """As `execute_command`, from code that is not async; not from the event loop that has the streams."""
+        order = self._order(command, timeout, wait_for)
+        service = self._local()
+        if service is not None:
+            return service.execute_command_sync(self.client_id, command, order.timeout_seconds, wait_for=wait_for)
+        return self._remote().execute(order)
+
+    async def _send_command(self, command: TCommand) -> bool:
+        if self.is_same_process():
+            return await self._send_direct(command)
+        return await self._send_via_grpc(command)
+
+    async def _send_direct(self, command: TCommand) -> bool:
+        service = self._local()
+        if service is None:
+            raise CommandError(f"no streaming service runs in this process that could reach {self.client_id!a}")
+        return await service.send_to_client(self.client_id, command, self.config.queue_timeout)
+
+    async def _send_via_grpc(self, command: TCommand) -> bool:
+        """Override it for a protocol that `stub_class` and the attributes beside it cannot describe."""
+        return await self._remote().asend(self.client_id, command)
+
+    def _local(self) -> BidirectionalStreamingService[Any, TCommand] | None:
+        if self._streaming_service is not None or not self.service_name:
+            return self._streaming_service
+        return get_streaming_service(self.service_name)
+
+    def _sends_its_own_way(self) -> bool:
+        return type(self)._send_via_grpc is not cast("Any", StreamingCommandClient)._send_via_grpc
+
+    def _order(self, command: TCommand, timeout: float | None, wait_for: WaitFor) -> Order:
+        seconds = self.config.call_timeout if timeout is None else timeout
+        return Order(self.client_id, command, getattr(command, "command_id", ""), seconds, wait_for)
+
+    def _remote(self) -> RemoteMethod:
+        if self.stub_class is None or self.request_class is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} reaches other processes once stub_class and request_class are set to the"
+                " classes of its protocol, or _send_via_grpc is overridden"
+            )
+        require_grpc()
+        from django_cfg.apps.integrations.grpc.services.commands.remote import RemoteMethod
+
+        return RemoteMethod(
+            self.stub_class,
+            self.rpc_method_name,
+            self.request_class,
+            self.client_id_field,
+            self.command_field,
+            self.get_grpc_address(),
+            self.config,
+        )

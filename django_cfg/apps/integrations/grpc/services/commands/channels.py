@@ -1,0 +1,189 @@
+"""One channel per server address and process, opened when first needed and used again.
+
+Synchronous channels on purpose: they serve every thread and event loop of the process, and they work after a fork,
+where grpc.aio hangs. A child leaves its parent's channels alone and opens its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import grpc
+
+from django_cfg.apps.integrations.grpc.channel_options import client_options
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.credentials import channel_credentials, service_metadata
+from django_cfg.apps.integrations.grpc.services.commands.failures import failure_of, never_sent, not_reached
+from django_cfg.apps.integrations.grpc.services.commands.forking import ForkGate
+
+__all__ = ["Method", "ServerChannel", "Times", "channel_to"]
+
+
+class Method(NamedTuple):
+    """A unary method: the generated stub's class, and its name there."""
+
+    stub_class: Callable[[grpc.Channel], Any]
+    name: str
+
+
+class Times(NamedTuple):
+    """How long to wait for a connection where there is none, and for the answer."""
+
+    connect_seconds: float
+    call_seconds: float
+
+
+_OPTIONS = {
+    # Connections are otherwise shared between channels, and a child would write to its parent's socket.
+    "grpc.use_local_subchannel_pool": 1,
+    # Below connect_timeout, so that a call made after the server has come back finds it.
+    "grpc.max_reconnect_backoff_ms": 1_000,
+    # How long one attempt may take, in spite of its name.
+    "grpc.min_reconnect_backoff_ms": 10_000,
+}
+
+_PROBE = "/grpc.health.v1.Health/Check"
+"""Asked before the first command of a connection, so that a command is not given to one that may never come.
+
+grpcio's own way to wait for a connection leaves a thread inside gRPC for a while, during which nobody can fork safely.
+"""
+
+_gate = ForkGate()
+_lock = threading.Lock()
+_channels: dict[str, ServerChannel] = {}
+_inherited: list[dict[str, ServerChannel]] = []
+"""What a child got from its parent; kept, because closing it is not safe there."""
+
+
+def channel_to(address: str, config: GRPCConfig) -> ServerChannel:
+    """The process's channel to that address; another configuration opens another."""
+    with _lock:
+        kept = _channels.get(address)
+        if kept is None or (kept.config is not config and kept.config != config):
+            kept = _channels[address] = ServerChannel(address, config)
+        return kept
+
+
+class ServerChannel:
+    """Unary calls over one channel, from any thread and any event loop. All raise RPCError, never grpc.RpcError."""
+
+    def __init__(self, address: str, config: GRPCConfig) -> None:
+        self.address = address
+        self.config = config
+        self._channel = _open(address, config)
+        self._stubs: dict[Callable[[grpc.Channel], Any], Any] = {}
+        self._probe: Any = self._channel.unary_unary(_PROBE)
+        self._connected = False
+
+    def call(self, method: Method, request: object, times: Times) -> Any:
+        """The response; waits for a connection first, and once more where the call found none."""
+        call = self._bound(method)
+        for last in (False, True):
+            if not self._connected:
+                self._connect(times.connect_seconds)
+            _gate.enter()
+            try:
+                return call(request, timeout=times.call_seconds, metadata=service_metadata(self.config))
+            except grpc.RpcError as error:
+                self._failed(error, last=last)
+            finally:
+                _gate.leave()
+        raise AssertionError("the second failure is always raised")
+
+    async def acall(self, method: Method, request: object, times: Times) -> Any:
+        """As `call`; cancelling it cancels the RPC."""
+        call = self._bound(method)
+        for last in (False, True):
+            if not self._connected:
+                await self._aconnect(times.connect_seconds)
+            try:
+                metadata = service_metadata(self.config)
+                return await _awaited(partial(call.future, request, timeout=times.call_seconds, metadata=metadata))
+            except grpc.RpcError as error:
+                self._failed(error, last=last)
+        raise AssertionError("the second failure is always raised")
+
+    def _bound(self, method: Method) -> Any:
+        stub = self._stubs.get(method.stub_class)
+        if stub is None:
+            stub = self._stubs[method.stub_class] = method.stub_class(self._channel)
+        return getattr(stub, method.name)
+
+    def _failed(self, error: grpc.RpcError, *, last: bool) -> None:
+        self._connected = False
+        if last or not never_sent(error):
+            raise failure_of(error, self.address) from error
+
+    def _connect(self, seconds: float) -> None:
+        _gate.enter()
+        try:
+            self._probe(b"", timeout=seconds, wait_for_ready=True)
+        except grpc.RpcError as error:
+            self._probed(error, seconds)
+        finally:
+            _gate.leave()
+        self._connected = True
+
+    async def _aconnect(self, seconds: float) -> None:
+        try:
+            await _awaited(partial(self._probe.future, b"", timeout=seconds, wait_for_ready=True))
+        except grpc.RpcError as error:
+            self._probed(error, seconds)
+        self._connected = True
+
+    def _probed(self, error: Any, seconds: float) -> None:
+        """A refusal is an answer too: there is a connection."""
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise not_reached(self.address, f"not within {seconds:g} s") from error
+
+
+async def _awaited(begin: Callable[[], Any]) -> Any:
+    """The result of a gRPC future, whose callbacks come on gRPC's own threads."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def tell(_: object) -> None:
+        _gate.leave()
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits
+            loop.call_soon_threadsafe(wake)
+
+    _gate.enter()
+    try:
+        future = begin()
+    except BaseException:
+        _gate.leave()
+        raise
+    future.add_done_callback(tell)
+    try:
+        await done
+    except asyncio.CancelledError:
+        future.cancel()
+        raise
+    return future.result()
+
+
+def _open(address: str, config: GRPCConfig) -> grpc.Channel:
+    options = list((dict(client_options(config)) | _OPTIONS).items())
+    credentials = channel_credentials(config)
+    if credentials is None:
+        return grpc.insecure_channel(address, options)
+    return grpc.secure_channel(address, credentials, options)
+
+
+def _start_empty() -> None:
+    global _lock, _channels
+    _inherited.append(_channels)
+    _lock, _channels = threading.Lock(), {}
+
+
+os.register_at_fork(after_in_child=_start_empty)

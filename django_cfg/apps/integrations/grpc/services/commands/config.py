@@ -1,0 +1,42 @@
+"""Pure: where a command client dials, and how long it waits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from django_cfg.errors import ConfigurationError
+
+__all__ = ["CommandClientConfig"]
+
+_HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class CommandClientConfig:
+    """One object may serve any number of clients: nothing ever changes it. Raises ConfigurationError."""
+
+    queue_timeout: float = 5.0
+    """Seconds to wait for room in an agent's queue, in the process that has its stream; 0 does not wait."""
+    connect_timeout: float = 3.0
+    """Seconds to wait for a connection to the server, which is kept and used again."""
+    call_timeout: float = 5.0
+    """Seconds to wait for the server's answer, and for the agent's where a call names no other time."""
+    grpc_host: str = "localhost"
+    grpc_port: int | None = None
+    """None is the port of `settings.GRPC`."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("_timeout") and not (math.isfinite(value) and value >= 0):
+                raise ConfigurationError(f"{field.name} must be a number of seconds from 0 on, not {value!r}")
+        if not self.connect_timeout or not self.call_timeout:
+            raise ConfigurationError("connect_timeout and call_timeout must be above 0: nothing answers in no time")
+        if not self.grpc_host:
+            raise ConfigurationError("grpc_host must name a host; leave it out for 'localhost'")
+        if self.grpc_port is not None and not 1 <= self.grpc_port <= _HIGHEST_PORT:
+            raise ConfigurationError(
+                f"grpc_port must be from 1 to {_HIGHEST_PORT}, not {self.grpc_port!r}; leave it out (None) for the"
+                " port of settings.GRPC"
+            )

@@ -1,0 +1,61 @@
+"""`CommandClient`: all commands of one bot in one object, and the same command to many bots at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
+from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient
+from django_cfg.apps.integrations.grpc.services.commands.examples.config import Changes, HasConfig, update_config
+from django_cfg.apps.integrations.grpc.services.commands.examples.start import HasStatus, start_client
+from django_cfg.apps.integrations.grpc.services.commands.examples.stop import stop_client
+from django_cfg.apps.integrations.grpc.services.streaming import CommandResult
+
+__all__ = ["CommandClient", "batch_start", "batch_stop"]
+
+Result = CommandResult[pb2.AgentMessage]
+
+
+class Bot(HasStatus, HasConfig):
+    """What a row of the database is to `CommandClient`."""
+
+
+class CommandClient:
+    """`model` is the bot's row, if there is one; it changes only when the bot has confirmed a command."""
+
+    def __init__(self, client_id: str, *, model: Any = None, **options: Any) -> None:
+        """`options` are those of StreamingCommandClient."""
+        self.client = FleetCommandClient(client_id, **options)
+        self.model = model
+
+    async def start(self, **options: Any) -> Result:
+        return await start_client(self.client, model=self.model, **options)
+
+    async def stop(self, **options: Any) -> Result:
+        return await stop_client(self.client, model=self.model, **options)
+
+    async def update_config(self, changes: Changes, **options: Any) -> Result:
+        return await update_config(self.client, changes, model=self.model, **options)
+
+    async def restart(self, *, grace_seconds: float | None = None, reason: str = "") -> Result:
+        """Start it as soon as it has said that it has stopped; if it has not stopped, that result."""
+        stopped = await self.stop(grace_seconds=grace_seconds, reason=reason)
+        return await self.start(reason=reason) if stopped.ok else stopped
+
+
+async def batch_start(clients: Iterable[CommandClient], *, reason: str = "") -> dict[str, Result]:
+    """Results by agent id; all at the same time."""
+    chosen = list(clients)
+    results = await asyncio.gather(*(one.start(reason=reason) for one in chosen))
+    return {one.client.client_id: result for one, result in zip(chosen, results, strict=True)}
+
+
+async def batch_stop(
+    clients: Iterable[CommandClient], *, reason: str = "", grace_seconds: float | None = None
+) -> dict[str, Result]:
+    """Results by agent id; all at the same time."""
+    chosen = list(clients)
+    results = await asyncio.gather(*(one.stop(reason=reason, grace_seconds=grace_seconds) for one in chosen))
+    return {one.client.client_id: result for one, result in zip(chosen, results, strict=True)}

@@ -1,0 +1,97 @@
+"""What the end of an RPC says about the command in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+
+from django_cfg.errors import (
+    CommandError,
+    CommandOutcomeUnknownError,
+    CommandTimeoutError,
+    InvalidParamsError,
+    PermissionDeniedError,
+    RPCError,
+    RPCErrorCode,
+    ServiceUnavailableError,
+    UnauthorizedError,
+)
+
+__all__ = ["failure_of", "never_sent", "not_reached"]
+
+Code = grpc.StatusCode
+
+_NEVER_SENT = ("failed to connect to all addresses", "DNS resolution failed", "no address added out of total")
+"""How grpcio's text begins where there was no connection; with any other one the call may have been sent."""
+
+_RAN_PERHAPS: dict[str, Any] = {"details": {"may_have_run": True}, "retryable": False}
+
+
+def _unknown(text: str) -> RPCError:
+    return CommandOutcomeUnknownError(f"the server's answer is lost, the command may have run: {text}", **_RAN_PERHAPS)
+
+
+def _timed_out(text: str) -> RPCError:
+    return CommandTimeoutError(f"no answer from the server in time, the command may have run: {text}", **_RAN_PERHAPS)
+
+
+def _limited(text: str) -> RPCError:
+    return CommandError(f"the server takes no more: {text}", code=RPCErrorCode.RATE_LIMIT_EXCEEDED, retryable=False)
+
+
+def _refused(text: str) -> RPCError:
+    return CommandError(f"the server refused the call: {text}")
+
+
+def _missing(text: str) -> RPCError:
+    return CommandError(
+        f"the server has no such method ({text}): does a grpc_handlers(server) there add the servicer?",
+        code=RPCErrorCode.METHOD_NOT_FOUND,
+    )
+
+
+_GRPC_STATUS: Mapping[grpc.StatusCode, Callable[[str], RPCError]] = {
+    Code.OK: _unknown,
+    Code.CANCELLED: _unknown,
+    Code.UNKNOWN: _unknown,
+    Code.INVALID_ARGUMENT: InvalidParamsError,
+    Code.DEADLINE_EXCEEDED: _timed_out,
+    Code.NOT_FOUND: _refused,
+    Code.ALREADY_EXISTS: _refused,
+    Code.PERMISSION_DENIED: PermissionDeniedError,
+    Code.UNAUTHENTICATED: UnauthorizedError,
+    Code.RESOURCE_EXHAUSTED: _limited,
+    Code.FAILED_PRECONDITION: _refused,
+    Code.ABORTED: _unknown,
+    Code.UNIMPLEMENTED: _missing,
+    Code.INTERNAL: _unknown,
+    Code.UNAVAILABLE: _unknown,
+    Code.DATA_LOSS: _unknown,
+    Code.OUT_OF_RANGE: _refused,
+}
+
+
+def failure_of(error: grpc.RpcError, address: str) -> RPCError:
+    """The exception for a caller, whatever the status."""
+    code, text = _status(error)
+    if never_sent(error):
+        return not_reached(address, text)
+    return _GRPC_STATUS[code](f"{address}: {code.name} {text}".rstrip())
+
+
+def never_sent(error: grpc.RpcError) -> bool:
+    """Whether the server has certainly not seen the call; False where that is not known."""
+    code, text = _status(error)
+    return code is Code.UNAVAILABLE and text.startswith(_NEVER_SENT)
+
+
+def not_reached(address: str, why: str) -> ServiceUnavailableError:
+    """Nothing was sent."""
+    return ServiceUnavailableError(f"no connection to the gRPC server at {address}, nothing was sent: {why}")
+
+
+def _status(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
+    call: Any = error
+    return call.code(), call.details() or ""

@@ -1,0 +1,123 @@
+"""The unary method by which a process without the streams sends a command: its request made, its response read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django_cfg.apps.integrations.grpc.conf import get_config
+from django_cfg.apps.integrations.grpc.services.commands.channels import Method, ServerChannel, Times, channel_to
+from django_cfg.apps.integrations.grpc.services.commands.config import CommandClientConfig
+from django_cfg.apps.integrations.grpc.services.commands.order import Order
+from django_cfg.apps.integrations.grpc.services.streaming.outcome import CommandOutcome, CommandResult
+from django_cfg.errors import CommandOutcomeUnknownError, CommandTimeoutError, RPCError, ServiceUnavailableError
+
+__all__ = ["RemoteMethod"]
+
+_LIMITS = ("wait_for", "timeout_ms")
+_ANSWER_SECONDS = 1.0
+"""How much longer a client waits than the server does, which then says what it knows."""
+_LOST = (ServiceUnavailableError, CommandTimeoutError, CommandOutcomeUnknownError)
+"""After these a caller is told how the command ended; any other failure is one of the call."""
+_OUTCOMES = {
+    ServiceUnavailableError: CommandOutcome.NOT_CONNECTED,
+    CommandTimeoutError: CommandOutcome.TIMED_OUT,
+    CommandOutcomeUnknownError: CommandOutcome.OUTCOME_UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMethod:
+    """How one protocol names its parts, and where it is served."""
+
+    stub_class: Callable[[Any], Any]
+    name: str
+    request_class: Callable[..., Any]
+    client_id_field: str
+    command_field: str
+    address: str
+    config: CommandClientConfig
+
+    def send(self, client_id: str, command: Any) -> bool:
+        response = self._channel().call(self.method, self._request(client_id, command), self._times())
+        return bool(response.success)
+
+    async def asend(self, client_id: str, command: Any) -> bool:
+        response = await self._channel().acall(self.method, self._request(client_id, command), self._times())
+        return bool(response.success)
+
+    def execute(self, order: Order) -> CommandResult[Any]:
+        request, times, begun = self._waiting(order), self._times(order.timeout_seconds), time.monotonic()
+        try:
+            response = self._channel().call(self.method, request, times)
+        except _LOST as error:
+            return _lost(order, error, time.monotonic() - begun)
+        return _result(order, response, time.monotonic() - begun)
+
+    async def aexecute(self, order: Order) -> CommandResult[Any]:
+        request, times, begun = self._waiting(order), self._times(order.timeout_seconds), time.monotonic()
+        try:
+            response = await self._channel().acall(self.method, request, times)
+        except _LOST as error:
+            return _lost(order, error, time.monotonic() - begun)
+        return _result(order, response, time.monotonic() - begun)
+
+    @property
+    def method(self) -> Method:
+        return Method(self.stub_class, self.name)
+
+    def _channel(self) -> ServerChannel:
+        return channel_to(self.address, get_config())
+
+    def _times(self, agent_seconds: float | None = None) -> Times:
+        answer = self.config.call_timeout if agent_seconds is None else agent_seconds + _ANSWER_SECONDS
+        return Times(self.config.connect_timeout, answer)
+
+    def _request(self, client_id: str, command: Any) -> Any:
+        return self.request_class(**{self.client_id_field: client_id, self.command_field: command})
+
+    def _waiting(self, order: Order) -> Any:
+        request = self._request(order.client_id, order.command)
+        missing = [name for name in _LIMITS if not hasattr(request, name)]
+        if missing:
+            raise NotImplementedError(
+                f"to wait for an agent from another process, {type(request).__name__} needs the fields"
+                f" {' and '.join(missing)}: see fleet.proto among the examples"
+            )
+        request.wait_for, request.timeout_ms = order.wait_for, round(order.timeout_seconds * 1000)
+        return request
+
+
+def _result(order: Order, response: Any, elapsed_seconds: float) -> CommandResult[Any]:
+    """A response without the fields of an outcome tells nothing, so it is taken to mean an unknown one."""
+    said = getattr(response, "outcome", "")
+    known = said in list(CommandOutcome)
+    return CommandResult(
+        outcome=CommandOutcome(said) if known else CommandOutcome.OUTCOME_UNKNOWN,
+        command_id=order.command_id,
+        agent_id=order.client_id,
+        epoch=getattr(response, "epoch", 0) or None,
+        message=_message(response),
+        detail=getattr(response, "detail", "") if known else f"the server's answer has no known outcome: {said!a:.60}",
+        may_have_run=getattr(response, "may_have_run", True) or not known,
+        elapsed_seconds=elapsed_seconds,
+    )
+
+
+def _message(response: Any) -> Any:
+    has_it = "message" in response.DESCRIPTOR.fields_by_name and response.HasField("message")
+    return response.message if has_it else None
+
+
+def _lost(order: Order, error: RPCError, elapsed_seconds: float) -> CommandResult[Any]:
+    outcome = next(outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind))
+    return CommandResult(
+        outcome=outcome,
+        command_id=order.command_id,
+        agent_id=order.client_id,
+        detail=error.message,
+        may_have_run=outcome is not CommandOutcome.NOT_CONNECTED,
+        elapsed_seconds=elapsed_seconds,
+    )

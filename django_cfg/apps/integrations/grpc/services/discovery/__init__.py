@@ -1,0 +1,113 @@
+"""Finds `grpc_handlers(server)` in the `grpc_handlers.py` of installed apps, and says what each has registered."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.utils.module_loading import module_has_submodule
+
+from django_cfg.errors import RegistrationError
+
+if TYPE_CHECKING:
+    import grpc
+
+__all__ = ["MODULE", "RegisteredService", "register_handlers"]
+
+MODULE = "grpc_handlers"
+"""Name of the module in an app, and of the function in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredService:
+    """A gRPC service by its full name, and the function that registered it."""
+
+    name: str
+    app: str
+    source: str
+    """`path/of/grpc_handlers.py:12`"""
+
+
+def register_handlers(server: grpc.aio.Server) -> list[RegisteredService]:
+    """Calls each app's function once; raises RegistrationError that names app, file and line."""
+    registered: dict[str, RegisteredService] = {}
+    for app in apps.get_app_configs():
+        if app.module is None or not module_has_submodule(app.module, MODULE):
+            continue
+        function = _function(app.name)
+        source = f"{inspect.getsourcefile(function)}:{function.__code__.co_firstlineno}"
+        for name in _call(function, server, app.name, source):
+            if other := registered.get(name):
+                raise RegistrationError(f"{app.name}: {source}: {other.source} has registered {name} already")
+            registered[name] = RegisteredService(name, app.name, source)
+    return list(registered.values())
+
+
+def _function(app: str) -> Callable[[Any], object]:
+    try:
+        module = import_module(f"{app}.{MODULE}")
+    except Exception as error:
+        raise _failure(error, app) from error
+    function = getattr(module, MODULE, None)
+    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+        raise RegistrationError(
+            f"{app}: {module.__file__}:1: there must be a function `def {MODULE}(server): ...`, not async, "
+            f"which adds servicers to the server"
+        )
+    return function
+
+
+def _call(function: Callable[[Any], object], server: grpc.aio.Server, app: str, source: str) -> list[str]:
+    recorder = _Recorder(server)
+    try:
+        returned = function(recorder)
+    except Exception as error:
+        raise _failure(error, app) from error
+    if returned is not None:
+        raise RegistrationError(
+            f"{app}: {source}: {MODULE}(server) returned {type(returned).__name__}; it must add its servicers to "
+            f"the server itself, such as add_FleetServicer_to_server(servicer, server), and return nothing"
+        )
+    return list(recorder.names)
+
+
+def _failure(error: Exception, app: str) -> RegistrationError:
+    """Names the innermost line in that app's `grpc_handlers.py`, or where the error was raised."""
+    if isinstance(error, SyntaxError):
+        file, line = error.filename, error.lineno
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        ending = (app.rpartition(".")[2], f"{MODULE}.py")
+        frame = [*frames, *(frame for frame in frames if Path(frame.filename).parts[-2:] == ending)][-1]
+        file, line = frame.filename, frame.lineno
+    failure = RegistrationError(f"{app}: {file}:{line}: {type(error).__name__}: {error}")
+    failure.filename = file  # type: ignore[attr-defined] # Django's reloader watches the file of that attribute
+    return failure
+
+
+class _Recorder:
+    """The server, as far as `grpc_handlers` needs it; remembers the names of the services added."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+        self.names: dict[str, None] = {}
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
+        handlers = tuple(generic_rpc_handlers)
+        for handler in handlers:
+            service_name: Any = getattr(handler, "service_name", None)
+            self.names[str(service_name()) if callable(service_name) else type(handler).__name__] = None
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        self.names[service_name] = None
+        self._server.add_registered_method_handlers(service_name, method_handlers)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._server, name)

@@ -1,0 +1,150 @@
+"""Commands on their way to connected agents; everything here runs in the event loop of the streams."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Collection
+from functools import partial
+from typing import Generic, TypeVar
+
+from django_cfg.apps.integrations.grpc.services.streaming.callbacks import Callbacks
+from django_cfg.apps.integrations.grpc.services.streaming.command_metrics import observed
+from django_cfg.apps.integrations.grpc.services.streaming.commands import Command, Settled, WaitFor
+from django_cfg.apps.integrations.grpc.services.streaming.connection import Connection
+from django_cfg.apps.integrations.grpc.services.streaming.connections import Connections
+from django_cfg.apps.integrations.grpc.services.streaming.outcome import CommandOutcome, CommandResult
+from django_cfg.errors import ClientNotConnectedError, ConfigurationError
+
+__all__ = ["Sending"]
+
+TMessage = TypeVar("TMessage")
+TCommand = TypeVar("TCommand")
+
+
+class Sending(Generic[TMessage, TCommand]):
+    """Holds what callers wait for, so that a drain can wait for it as well."""
+
+    def __init__(
+        self,
+        connections: Connections[TMessage, TCommand],
+        calls: Callbacks[TMessage, TCommand],
+        queue_timeout_seconds: float | None,
+    ) -> None:
+        self._connections = connections
+        self._calls = calls
+        self._queue_timeout_seconds = queue_timeout_seconds
+        self._awaited: set[asyncio.Future[Settled]] = set()
+        self.refusing = False
+
+    async def send(self, agent_id: str, command: TCommand, timeout_seconds: float | None) -> bool:
+        """Whether it was accepted; 0 does not wait for room."""
+        connection = self._connections.get(agent_id)
+        if connection is None or self.refusing:
+            return False
+        return await self._offer(
+            connection, command, self._queue_timeout_seconds if timeout_seconds is None else timeout_seconds
+        )
+
+    async def broadcast(self, command: TCommand, exclude: Collection[str]) -> int:
+        """To how many it was accepted. A full queue is waited for while all others have been served."""
+        if self.refusing:
+            return 0
+        receivers = [one for one in self._connections.all() if one.agent_id not in exclude]
+        full = [one for one in receivers if not await self._offer(one, command, 0)]
+        late = await asyncio.gather(*(self._offer(one, command, self._queue_timeout_seconds) for one in full))
+        return len(receivers) - len(full) + sum(late)
+
+    async def execute(
+        self, agent_id: str, command: TCommand, command_id: str, timeout_seconds: float, wait_for: WaitFor
+    ) -> CommandResult[TMessage]:
+        """Raises CommandError for an id that is in flight."""
+        return await observed(command_id, self._execute(agent_id, command, command_id, timeout_seconds, wait_for))
+
+    async def _execute(
+        self, agent_id: str, command: TCommand, command_id: str, timeout_seconds: float, wait_for: WaitFor
+    ) -> CommandResult[TMessage]:
+        started = asyncio.get_running_loop().time()
+        connection = self._connections.get(agent_id)
+        if connection is None or self.refusing:
+            detail = "the server is draining" if self.refusing else "no stream of this agent is open"
+            return CommandResult(CommandOutcome.NOT_CONNECTED, command_id, agent_id, detail=detail)
+        settled = await self._settled(connection, command, command_id, started + timeout_seconds, wait_for)
+        return CommandResult(
+            settled.outcome,
+            command_id,
+            agent_id,
+            connection.epoch,
+            settled.message,
+            settled.detail,
+            settled.may_have_run,
+            asyncio.get_running_loop().time() - started,
+        )
+
+    def id_of(self, command: TCommand, timeout_seconds: float, wait_for: WaitFor) -> str:
+        """The command's id. Raises ConfigurationError or ValueError if it cannot be executed like this."""
+        if self._calls.command_id_of is None or self._calls.outcome_of is None:
+            raise ConfigurationError(
+                "execute_command needs to know commands by an id and to read what agents report: give "
+                "BidirectionalStreamingService command_id_of=... and outcome_of=..., or use send_to_client"
+            )
+        if wait_for not in ("completed", "acknowledged"):
+            raise ValueError(f"wait_for must be 'completed' or 'acknowledged', not {wait_for!r}")
+        if not 0 < timeout_seconds < math.inf:
+            raise ValueError(f"timeout must be a number of seconds above 0, not {timeout_seconds!r}")
+        return self._calls.command_id_of(command)
+
+    async def _settled(
+        self,
+        connection: Connection[TMessage, TCommand],
+        payload: TCommand,
+        command_id: str,
+        deadline: float,
+        wait_for: WaitFor,
+    ) -> Settled:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Settled] = loop.create_future()
+        command = Command(command_id, payload, deadline, wait_for, partial(_set, waiter))
+        connection.commands.add(command)
+        timer = loop.call_at(deadline, connection.commands.expire, command)
+        self._awaited.add(waiter)
+        try:
+            await self._enqueue(connection, command)
+            return await waiter
+        finally:
+            self._awaited.discard(waiter)
+            timer.cancel()
+            connection.commands.forget(command)
+
+    async def _enqueue(self, connection: Connection[TMessage, TCommand], command: Command[TCommand]) -> None:
+        left = command.deadline - asyncio.get_running_loop().time()
+        wait = left if self._queue_timeout_seconds is None else min(left, self._queue_timeout_seconds)
+        if not await self._offer(connection, command, wait):
+            connection.commands.fail(command, "its queue is full")
+
+    async def _offer(
+        self,
+        connection: Connection[TMessage, TCommand],
+        item: TCommand | Command[TCommand],
+        timeout_seconds: float | None,
+    ) -> bool:
+        try:
+            if timeout_seconds == 0 or not connection.queue.full():
+                connection.queue.put_nowait(item)
+            else:
+                async with asyncio.timeout(timeout_seconds):
+                    await connection.queue.put(item)
+        except (asyncio.QueueFull, TimeoutError, ClientNotConnectedError):
+            return False
+        return True
+
+    async def answered(self, deadline: float) -> None:
+        """Until nobody waits for an outcome any more, or the loop's time is `deadline`."""
+        loop = asyncio.get_running_loop()
+        while self._awaited and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(self._awaited, timeout=left)
+
+
+def _set(waiter: asyncio.Future[Settled], settled: Settled) -> None:
+    if not waiter.done():
+        waiter.set_result(settled)

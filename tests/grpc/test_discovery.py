@@ -1,0 +1,71 @@
+"""`grpc_handlers` of each app: found, called once, and what is wrong with one is said with app, file and line."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.grpc.project import ECHO, Project
+
+
+@pytest.fixture
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("project"))
+
+
+def test_all_apps_are_asked_in_order_and_each_once(project: Project) -> None:
+    project.add_app("first", ECHO.replace("test.Echo", "test.First"))
+    project.add_app("second", ECHO.replace("test.Echo", "test.Second"))
+    (project.directory / "second" / "grpc_handlers.py").rename(project.directory / "second" / "unused.py")
+    project.add_app("third", ECHO.replace("test.Echo", "test.Third"))
+    with project.configure().manage("rungrpc", "--noreload") as server:
+        server.until_serving()
+        assert re.findall(r"^(test\.\w+)  \(", server.log, re.MULTILINE) == ["test.First", "test.Third"]
+        assert server.log.count("called") == 2
+        assert server.end() == 0
+
+
+GENERATED = """
+from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2_grpc
+
+def grpc_handlers(server):
+    fleet_pb2_grpc.add_FleetServicer_to_server(fleet_pb2_grpc.FleetServicer(), server)
+"""
+
+
+def test_generated_code_registers_its_service_under_its_full_name(project: Project) -> None:
+    project.add_app("fleet", GENERATED)
+    with project.configure().manage("rungrpc", "--noreload") as server:
+        server.until_logged(f"django_cfg.fleet.v1.Fleet  ({project.directory}/fleet/grpc_handlers.py:4)")
+
+
+MISTAKES = {
+    "an error in the function": ("def grpc_handlers(server):\n    helper()\n\ndef helper():\n    1 / 0\n", 5, "Zero"),
+    "an error in the module": ("import nowhere_at_all\n", 1, "ModuleNotFoundError"),
+    "a syntax error": ("x = 1\ndef grpc_handlers(server:\n", 2, "SyntaxError"),
+    "no function": ("x = 1\n", 1, "there must be a function `def grpc_handlers(server): ...`"),
+    "an async function": ("async def grpc_handlers(server): ...\n", 1, "not async"),
+    "a returned list": (
+        "\ndef grpc_handlers(server):\n    return []\n",
+        2,
+        "must add its servicers to the server itself",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_said_with_app_file_and_line(project: Project, mistake: str) -> None:
+    text, line, said = MISTAKES[mistake]
+    source = project.add_app("fleet", text)
+    with project.configure().manage("rungrpc", "--noreload") as server:
+        assert server.wait() == 1
+        assert f"CommandError: fleet: {source}:{line}: " in server.log
+        assert said in server.log
+
+
+def test_two_apps_cannot_serve_one_name(project: Project) -> None:
+    first, second = project.add_app("first"), project.add_app("second")
+    with project.configure().manage("rungrpc", "--noreload") as server:
+        assert server.wait() == 1
+        assert f"second: {second}:14: {first}:14 has registered test.Echo already" in server.log

@@ -1,0 +1,195 @@
+"""The other commands, and what probes and Prometheus are told; over real sockets."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.grpc.project import BOUND_SECONDS, Project, free_port, wait_until
+
+KEY = "an-api-key-for-tests-of-32-characters-or-more"
+
+HANDLERS = """
+import asyncio
+import grpc
+from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
+from django_cfg.apps.integrations.grpc.services.streaming import (
+    BidirectionalStreamingConfig, BidirectionalStreamingService, CommandOutcome, CommandReport,
+)
+
+async def process(client_id, message, queue):
+    pass
+
+def outcome_of(message):
+    kind, _, rest = message.partition(b" ")
+    return CommandReport(rest.decode(), CommandOutcome.COMPLETED) if kind == b"done" else None
+
+service = BidirectionalStreamingService(
+    BidirectionalStreamingConfig(), process, lambda message: message.decode(), lambda: b"ping",
+    command_id_of=bytes.decode, outcome_of=outcome_of, drain_message_creator=lambda seconds: b"drain",
+)
+
+async def execute(request, context):
+    agent_id, _, command = request.partition(b" ")
+    return str((await service.execute_command(agent_id.decode(), command, 5)).outcome).encode()
+
+def grpc_handlers(server):
+    register_streaming_service("fleet", service)
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Fleet", {
+        "Connect": grpc.stream_stream_rpc_method_handler(service.handle_stream),
+        "Execute": grpc.unary_unary_rpc_method_handler(execute),
+    })])
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path)
+    project.add_app("fleet", HANDLERS)
+    return project.configure(agent_tokens="required", service_api_keys=[KEY])
+
+
+def token(project: Project, *arguments: str) -> str:
+    with project.manage("grpc_token", *arguments) as command:
+        assert command.wait() == 0, command.log
+        return command.log.strip()
+
+
+class Agent:
+    """Completes every command."""
+
+    def __init__(self, channel: grpc.Channel, agent_id: str, credential: str) -> None:
+        self.messages: list[bytes] = [agent_id.encode()]
+        call: Any = channel.stream_stream("/test.Fleet/Connect")
+        self.heard: list[bytes] = []
+        self._answers = call(self._say(), metadata=(("authorization", f"Bearer {credential}"),))
+
+    def _say(self) -> Iterator[bytes]:
+        said = 0
+        while True:
+            wait_until(lambda: len(self.messages) > said, seconds=10 * BOUND_SECONDS)  # noqa: B023 - its current value
+            yield self.messages[said]
+            said += 1
+
+    def obey(self) -> bytes:
+        command: bytes = next(self._answers)
+        self.messages.append(b"done " + command)
+        return command
+
+    def wait_for_end(self) -> grpc.StatusCode:
+        with pytest.raises(grpc.RpcError) as ended:
+            for _ in self._answers:
+                pass
+        code: grpc.StatusCode = ended.value.code()
+        return code
+
+
+@contextmanager
+def connected(project: Project) -> Iterator[Agent]:
+    with grpc.insecure_channel(project.address) as channel:
+        yield Agent(channel, "bot-1", token(project, "bot-1"))
+
+
+def agents(project: Project) -> list[dict[str, Any]]:
+    with project.manage("grpc_agents", "--json") as command:
+        assert command.wait() == 0, command.log
+        found: list[dict[str, Any]] = json.loads(command.log)
+        return found
+
+
+def test_grpc_agents_shows_who_is_connected(project: Project) -> None:
+    with project.manage("rungrpc", "--noreload") as server:
+        server.until_serving()
+        with project.manage("grpc_agents") as command:
+            assert command.wait() == 0
+            assert command.log == "no agents are connected\n"
+        with connected(project):
+            wait_until(lambda: agents(project))
+            (agent,) = agents(project)
+            assert (agent["agent_id"], agent["service"], agent["queue_depth"]) == ("bot-1", "fleet", 0)
+            assert agent["epoch"] > 0
+            assert agent["connected_at"].endswith("+00:00")
+            assert agent["last_ack_at"] is None
+            with project.manage("grpc_agents", project.address) as command:
+                assert command.wait() == 0
+                head, row = command.log.splitlines()
+                assert head.split()[:3] == ["agent", "service", "since"]
+                assert row.split()[:3] == ["bot-1", "fleet", agent["connected_at"].split()[0]]
+
+
+def test_grpc_agents_says_why_it_cannot_show_them(project: Project) -> None:
+    with project.manage("grpc_agents", "--timeout", "5") as command:
+        assert command.wait() == 1
+        assert f"CommandError: {project.address}: UNAVAILABLE" in command.log
+
+
+def test_grpc_token_refuses_what_cannot_be_signed(project: Project) -> None:
+    for arguments, said in (
+        (["x" * 201], "cannot be an id"),
+        (["bot-1", "--ttl", "0"], "ttl_seconds must be positive"),
+    ):
+        with project.manage("grpc_token", *arguments) as command:
+            assert command.wait() == 1
+            assert said in command.log
+    assert token(project, "web", "--service") != token(project, "web")
+
+
+def fetched(address: str, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=BOUND_SECONDS) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_probes_and_prometheus_are_told(project: Project) -> None:
+    health = f"127.0.0.1:{free_port()}"
+    with project.manage("rungrpc", "--noreload", "--health-addr", health) as server:
+        server.until_serving()
+        assert fetched(health, "/livez") == (200, "ok\n")
+        assert fetched(health, "/readyz") == (200, "ok\n")
+        with connected(project) as agent, grpc.insecure_channel(project.address) as channel:
+            wait_until(lambda: 'django_cfg_grpc_agents{service="fleet"} 1.0' in fetched(health, "/metrics")[1])
+            execute: Any = channel.unary_unary("/test.Fleet/Execute")
+            pending = execute.future(b"bot-1 c1", metadata=(("x-api-key", KEY),), timeout=BOUND_SECONDS)
+            assert agent.obey() == b"c1"
+            assert pending.result() == b"completed"
+            with pytest.raises(grpc.RpcError):
+                execute(b"", metadata=(("x-api-key", "x" * 40),))
+            shown = fetched(health, "/metrics")[1]
+            assert 'django_cfg_grpc_commands_total{outcome="completed"} 1.0' in shown
+            assert 'django_cfg_grpc_command_duration_seconds_count{outcome="completed"} 1.0' in shown
+            assert 'django_cfg_grpc_refused_calls_total{status="UNAUTHENTICATED"} 1.0' in shown
+            assert "django_cfg_grpc_event_loop_lag_seconds" in shown
+            assert 'django_cfg_grpc_queue_depth{service="fleet"} 0.0' in shown
+        ended = 'django_cfg_grpc_disconnects_total{reason="CANCELLED",service="fleet"} 1.0'
+        wait_until(lambda: ended in fetched(health, "/metrics")[1], lambda: fetched(health, "/metrics")[1])
+
+
+def test_agents_are_told_to_leave_and_the_server_is_not_ready_meanwhile(project: Project) -> None:
+    health = f"127.0.0.1:{free_port()}"
+    project.configure(agent_tokens="required", service_api_keys=[KEY], drain_seconds=3)
+    with project.manage("rungrpc", "--noreload", "--health-addr", health) as server:
+        server.until_serving()
+        with connected(project) as agent, grpc.insecure_channel(project.address) as channel:
+            wait_until(lambda: agents(project))
+            execute: Any = channel.unary_unary("/test.Fleet/Execute")
+            pending = execute.future(b"bot-1 c1", metadata=(("x-api-key", KEY),), timeout=BOUND_SECONDS)
+            wait_until(lambda: agents(project)[0]["pending_commands"] == 1)
+            server.send(signal.SIGTERM)
+            wait_until(lambda: fetched(health, "/readyz") == (503, "the server is draining\n"))
+            assert fetched(health, "/livez")[0] == 200
+            assert {agent.obey(), agent.obey()} == {b"c1", b"drain"}
+            assert pending.result() == b"completed"
+            assert agent.wait_for_end() is grpc.StatusCode.UNAVAILABLE
+            assert server.wait() == 0, server.log

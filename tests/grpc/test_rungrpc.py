@@ -1,0 +1,228 @@
+"""The server as a process: it starts, says what it serves or why it cannot, reloads, and ends in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.grpc.project import BOUND_SECONDS, Project, wait_until
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path)
+    project.add_app("fleet")
+    return project.configure()
+
+
+def save(source: Path, text: str, seen: Callable[[], bool]) -> None:
+    """Until the reloader has noticed: what changes before its first look goes unseen."""
+    source.write_text(text)
+    changed = source.stat().st_mtime
+    for _ in range(int(BOUND_SECONDS)):
+        changed += 2
+        os.utime(source, (changed, changed))
+        with suppress(AssertionError):
+            wait_until(seen, seconds=3)
+            return
+    raise AssertionError("the change was not noticed")
+
+
+@contextmanager
+def channel(project: Project) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(project.address) as opened:
+        yield opened
+
+
+def echo(opened: grpc.Channel, message: bytes = b"hello") -> bytes:
+    answer: bytes = opened.unary_unary("/test.Echo/Echo")(message, timeout=BOUND_SECONDS, wait_for_ready=True)
+    return answer
+
+
+def listed_services(opened: grpc.Channel) -> set[str]:
+    stub = reflection_pb2_grpc.ServerReflectionStub(opened)
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    answer = next(iter(stub.ServerReflectionInfo(iter([request]), timeout=BOUND_SECONDS)))
+    return {service.name for service in answer.list_services_response.service}
+
+
+@pytest.mark.parametrize("options", [["--noreload"], []], ids=["noreload", "autoreload"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_ends_with_status_0(project: Project, options: list[str], number: signal.Signals) -> None:
+    """Its watchers hear NOT_SERVING first, and handlers were found and called once."""
+    with project.manage("rungrpc", *options) as server, channel(project) as opened:
+        server.until_serving()
+        assert echo(opened) == b"hello"
+        watch = health_pb2_grpc.HealthStub(opened).Watch(health_pb2.HealthCheckRequest(), timeout=BOUND_SECONDS)
+        assert next(watch).status == SERVING
+
+        server.send(number)
+
+        assert next(watch).status == NOT_SERVING
+        assert server.wait() == 0, server.log
+        assert server.log.count("called") == 1
+        assert server.log.count("handlers of") == 1
+
+
+def test_each_service_is_listed_with_its_source(project: Project) -> None:
+    with project.manage("rungrpc", "--noreload") as server:
+        server.until_serving()
+        line = (project.directory / "fleet" / "grpc_handlers.py").read_text().split("\n").index(
+            "def grpc_handlers(server):"
+        ) + 1
+        assert f"test.Echo  ({project.directory}/fleet/grpc_handlers.py:{line})" in server.log
+
+
+def test_the_address_of_the_command_line_counts(project: Project) -> None:
+    other = Project(project.directory / "unused")
+    with project.manage("rungrpc", other.address, "--noreload") as server, channel(other) as opened:
+        server.until_serving()
+        assert echo(opened) == b"hello"
+    for wrong in ("nowhere", "127.0.0.1:99999"):
+        with project.manage("rungrpc", wrong, "--noreload") as refused:
+            assert refused.wait() == 1
+            assert f"CommandError: {wrong!r} is no address" in refused.log
+
+
+@pytest.mark.parametrize("options", [["--noreload"], []], ids=["noreload", "autoreload"])
+def test_a_second_server_on_the_port_names_the_first(project: Project, options: list[str]) -> None:
+    with project.manage("rungrpc", "--noreload") as first:
+        first.until_serving()
+        with project.manage("rungrpc", *options) as second:
+            assert second.wait() == 1
+            assert f"port {project.port} is in use by" in second.log
+            assert f"(process {first.pid})" in second.log
+
+
+def test_a_changed_file_restarts_the_server(project: Project) -> None:
+    """Each new process calls the handlers once; a mistake is reported with its line, and correcting it is enough."""
+    source = project.directory / "fleet" / "grpc_handlers.py"
+    good = source.read_text()
+
+    with project.manage("rungrpc") as server, channel(project) as opened:
+        server.until_serving()
+        save(source, good.replace("return request", "return request.upper()"), lambda: server.log.count("called") > 1)
+        server.until_serving(2)
+        wait_until(lambda: echo(opened) == b"HELLO", lambda: server.log)
+
+        broken = good.replace("    server.add", '    raise LookupError("lost")\n    server.add')
+        line = broken.split("\n").index('    raise LookupError("lost")') + 1
+        save(source, broken, lambda: f"fleet: {source}:{line}: LookupError: lost" in server.log)
+        served = server.log.count("Serving on ")
+        save(source, good, lambda: server.log.count("Serving on ") > served)
+        wait_until(lambda: echo(opened) == b"hello", lambda: server.log)
+        assert server.end() == 0, server.log
+        processes = re.findall(r"handlers of fleet.grpc_handlers (\d+)", server.log)
+        assert len(set(processes)) == len(processes) == server.log.count("called\n")
+
+
+def test_reflection_is_closed_in_production(project: Project) -> None:
+    with project.manage("rungrpc", "--noreload") as server, channel(project) as opened:
+        server.until_serving()
+        assert {"test.Echo", "grpc.health.v1.Health"} <= listed_services(opened)
+    project.configure(debug=False)
+    with project.manage("rungrpc", "--noreload") as server, channel(project) as opened:
+        server.until_serving()
+        assert echo(opened) == b"hello"
+        with pytest.raises(grpc.RpcError) as refused:
+            listed_services(opened)
+        assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_health_knows_each_service(project: Project) -> None:
+    with project.manage("rungrpc", "--noreload") as server, channel(project) as opened:
+        server.until_serving()
+        health = health_pb2_grpc.HealthStub(opened)
+        for name in ("", "test.Echo"):
+            assert health.Check(health_pb2.HealthCheckRequest(service=name)).status == SERVING
+        with pytest.raises(grpc.RpcError) as unknown:
+            health.Check(health_pb2.HealthCheckRequest(service="other"))
+        assert unknown.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("grpc_settings", "said"),
+    [
+        ({"host": "0.0.0.0"}, "whoever reaches 0.0.0.0 could pose as any agent"),  # noqa: S104 - that is refused
+        ({"agent_tokens": "required"}, "settings.GRPC has no token_secret"),
+        ({"tls_certificate": "/nowhere.pem", "tls_key": "/nowhere.key"}, "GRPC['tls_key']: cannot read /nowhere.key"),
+        ({"prot": 1}, "unknown key 'prot' (did you mean 'port'?)"),
+    ],
+)
+def test_what_cannot_work_in_production_does_not_start(
+    project: Project, grpc_settings: dict[str, Any], said: str
+) -> None:
+    project.configure(debug=False, **grpc_settings)
+    with project.manage("rungrpc", "--noreload", "--skip-checks") as server:
+        assert server.wait() == 1
+        assert said in server.log
+
+
+def test_a_project_without_handlers_is_told_so(tmp_path: Path) -> None:
+    with Project(tmp_path).configure().manage("rungrpc", "--noreload") as server:
+        server.until_logged("No installed app has a grpc_handlers.py").until_serving()
+        assert server.end() == 0
+
+
+STUBBORN = """
+import asyncio
+from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
+from django_cfg.apps.integrations.grpc.services.streaming import (
+    BidirectionalStreamingConfig, BidirectionalStreamingService,
+)
+
+async def process(client_id, message, queue):
+    pass
+
+class Hanging(BidirectionalStreamingService):
+    async def drain(self, grace_seconds):
+        await asyncio.Event().wait()
+
+class Failing(BidirectionalStreamingService):
+    async def drain(self, grace_seconds):
+        raise LookupError("lost")
+
+def grpc_handlers(server):
+    for kind in (Hanging, Failing):
+        service = kind(BidirectionalStreamingConfig(), process, bytes.decode, lambda: b"ping")
+        register_streaming_service(kind.__name__, service)
+"""
+
+
+@pytest.mark.parametrize("options", [["--noreload"], []], ids=["noreload", "autoreload"])
+def test_a_service_that_hangs_or_fails_in_draining_does_not_keep_the_server(tmp_path: Path, options: list[str]) -> None:
+    project = Project(tmp_path)
+    project.add_app("fleet", STUBBORN)
+    with project.configure(drain_seconds=0.5).manage("rungrpc", *options) as server:
+        server.until_serving()
+        assert server.end() == 0, server.log
+        assert "LookupError: lost" in server.log
+        assert "could not be drained" in server.log
+
+
+EXAMPLE = (
+    "from django_cfg.apps.integrations.grpc.services.commands.examples.server import grpc_handlers as grpc_handlers\n"
+)
+
+
+def test_the_example_can_be_served_by_importing_its_handlers(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.add_app("fleet", EXAMPLE)
+    with project.configure().manage("rungrpc", "--noreload") as server, channel(project) as opened:
+        server.until_serving()
+        assert "django_cfg.fleet.v1.Fleet  (" in server.log
+        assert "django_cfg.fleet.v1.Fleet" in listed_services(opened)
+        assert server.end() == 0, server.log

@@ -1,0 +1,105 @@
+"""A server that is about to stop finishes what is under way and tells its agents."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+
+from django_cfg.apps.integrations.grpc.services.streaming import CommandOutcome
+from tests.grpc.streams import Message, Recorder, agent, clog, make_service, one_agent, quiet, served, until
+
+
+def reconnect(after_seconds: float) -> Message:
+    return {"reconnect_after": after_seconds}
+
+
+async def test_acknowledgements_under_way_are_waited_for_and_nothing_new_begins() -> None:
+    notes = Recorder()
+    service = make_service(notes=notes)
+    async with served(service) as address, agent(address, "a") as connected:
+        await until(lambda: service.is_client_connected("a"))
+        waiting = asyncio.create_task(service.execute_command("a", {"command": "1"}))
+        await connected.hear()
+        draining = asyncio.create_task(service.drain(20))
+        await asyncio.sleep(0)
+
+        refused = await service.execute_command("a", {"command": "2"})
+        assert (refused.outcome, refused.detail) == (CommandOutcome.NOT_CONNECTED, "the server is draining")
+        assert await service.send_to_client("a", {"command": "3"}) is False
+        assert await service.broadcast_to_all({"command": "3"}) == 0
+        async with agent(address, "late") as late:
+            assert (await late.status())[0] is grpc.StatusCode.UNAVAILABLE
+        assert not draining.done()
+
+        await connected.report("1")
+        assert (await waiting).ok
+        code, sentence = await connected.status()
+        assert code is grpc.StatusCode.UNAVAILABLE
+        assert "draining" in sentence
+        await draining
+        assert notes.disconnected == ["a"]
+        assert service.agents() == []
+
+
+async def test_agents_are_told_and_may_leave_by_themselves() -> None:
+    service = make_service(drain_message_creator=reconnect)
+    async with one_agent(service) as connected:
+        draining = asyncio.create_task(service.drain(20))
+        told = await connected.hear()
+        await connected.half_close()
+
+        assert 0 <= told["reconnect_after"] <= 1
+        assert (await connected.status())[0] is grpc.StatusCode.OK
+        await draining
+
+
+async def test_it_is_bounded_though_agents_neither_answer_nor_read() -> None:
+    notes = Recorder()
+    service = make_service(quiet(max_queue_size=3), notes, drain_message_creator=reconnect)
+    async with served(service) as address, agent(address, "silent") as silent, agent(address, "stuck"):
+        await until(lambda: len(service.agents()) == 2)
+        await clog(service, "stuck")
+        waiting = asyncio.create_task(service.execute_command("silent", {"command": "1"}))
+        await silent.hear()
+        async with asyncio.timeout(8):
+            await service.drain(0.2)
+
+        assert (await waiting).outcome is CommandOutcome.OUTCOME_UNKNOWN
+        assert sorted(notes.disconnected) == ["silent", "stuck"]
+        assert {reason for _, _, reason in notes.undelivered} == {"draining", "interrupted"}
+        assert (await silent.status())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_queued_commands_are_sent_first() -> None:
+    service = make_service()
+    async with one_agent(service) as connected:
+        for number in range(50):
+            assert await service.send_to_client("a", {"command": number})
+        draining = asyncio.create_task(service.drain(20))
+
+        assert [(await connected.hear())["command"] for _ in range(50)] == list(range(50))
+        await draining
+
+
+async def test_from_another_thread() -> None:
+    service = make_service()
+    async with one_agent(service) as connected:
+        await asyncio.to_thread(asyncio.run, service.drain(5))
+
+        assert (await connected.status())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_waiting_callbacks_are_finished() -> None:
+    done: list[Any] = []
+
+    async def slowly(*given: Any) -> None:
+        await asyncio.sleep(0.1)
+        done.append(given)
+
+    service = make_service(on_disconnect=slowly)
+    async with one_agent(service):
+        await service.drain(5)
+
+        assert done == [("a",)]
