@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from django_cfg.errors import PublishError
+from django_cfg.rpc.provided import Provided
 
 __all__ = ["Publisher", "installed_publisher", "use_publisher"]
 
 SYNC_TIMEOUT_SECONDS = 15.0
+
+T = TypeVar("T")
 
 
 class Publisher(ABC):
@@ -26,31 +29,33 @@ class Publisher(ABC):
         """On the publisher's own loop; raises PublishError."""
 
     async def presence(self, channel: str) -> int:
-        """How many connections are subscribed to the channel now; raises PublishError."""
+        """How many connections are subscribed to the channel now; on the publisher's own loop. Raises PublishError."""
         raise PublishError("this publisher cannot tell who is there")
 
     async def channels(self, pattern: str) -> Sequence[str]:
-        """Channels with subscribers whose names match a glob pattern; raises PublishError."""
+        """Channels with subscribers whose names match a glob pattern, likewise."""
         raise PublishError("this publisher cannot tell who is there")
 
     async def publish(self, channel: str, data: bytes) -> None:
         """From any event loop; raises PublishError."""
+        await self.run(self.deliver(channel, data))
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """From any event loop, on the publisher's own; raises what `work` raises, and PublishError."""
         if asyncio.get_running_loop() is self._loop:
-            await self.deliver(channel, data)
-        else:
-            await asyncio.wrap_future(self._hand_over(channel, data))
+            return await work
+        return await asyncio.wrap_future(self._hand_over(work))
 
     def publish_sync(self, channel: str, data: bytes) -> None:
         """From a thread without a running event loop; raises PublishError."""
-        handed = self._hand_over(channel, data)
+        handed = self._hand_over(self.deliver(channel, data))
         try:
             handed.result(SYNC_TIMEOUT_SECONDS)
         except TimeoutError as error:
             handed.cancel()
             raise PublishError(f"the publication was not taken within {SYNC_TIMEOUT_SECONDS:g} s") from error
 
-    def _hand_over(self, channel: str, data: bytes) -> Future[None]:
-        work = self.deliver(channel, data)
+    def _hand_over(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError as error:
@@ -58,19 +63,6 @@ class Publisher(ABC):
             raise PublishError("the process's publisher has been closed") from error
 
 
-_installed: list[Publisher] = []
-
-
-@contextmanager
-def use_publisher(publisher: Publisher) -> Generator[None]:
-    """Make `publisher` the process's way to browsers while the block runs; blocks may nest."""
-    _installed.append(publisher)
-    try:
-        yield
-    finally:
-        _installed.remove(publisher)
-
-
-def installed_publisher() -> Publisher | None:
-    """The innermost publisher, or None in a process that serves no clients itself."""
-    return _installed[-1] if _installed else None
+_provided = Provided[Publisher]()
+use_publisher = _provided.use
+installed_publisher = _provided.installed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -18,15 +17,20 @@ from django_cfg.errors import (
     RPCErrorCode,
     ServiceUnavailableError,
 )
+from django_cfg.rpc import metrics, tracing
 from django_cfg.rpc.call import ON_THE_WAY_SECONDS, Call, Reply, refusal_for
+from django_cfg.rpc.call_metrics import UNKNOWN_METHOD, count_answered
 from django_cfg.rpc.claims import ClaimStore, Decision, Verdict, fingerprint
 from django_cfg.rpc.connection import Connection
 from django_cfg.rpc.failure import describe
 from django_cfg.rpc.invoke import check_permissions, method_not_found, run_handler
 from django_cfg.rpc.lanes import Lanes
+from django_cfg.rpc.logs import about
+from django_cfg.rpc.memory_claims import MemoryClaims
 from django_cfg.rpc.method import Permission, RPCMethodInfo
 from django_cfg.rpc.permissions import IsAuthenticated
 from django_cfg.rpc.router import MessageRouter
+from django_cfg.rpc.running_call import RunningCall
 from django_cfg.rpc.validation import dump_result, read_params_json
 
 __all__ = ["CallRunner", "Limits"]
@@ -55,17 +59,17 @@ class CallRunner:
         router: MessageRouter,
         *,
         lanes: Lanes,
-        claims: ClaimStore,
+        claims: ClaimStore | None = None,
         limits: Limits | None = None,
         permissions: Sequence[Permission] = (IsAuthenticated(),),
     ) -> None:
         self._router = router
         self._lanes = lanes
-        self._claims = claims
+        self._claims = MemoryClaims() if claims is None else claims
         self._limits = limits or Limits()
         self._permissions = permissions
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._waiting: set[asyncio.Task[Any]] = set()
+        self._open: set[RunningCall] = set()
         self._running: Counter[str | None] = Counter()
         self._draining = False
 
@@ -84,14 +88,21 @@ class CallRunner:
         self._admit(call)
         self._spawn(self._run_claimed(call, encode, send))
 
+    def begin(self, call: Call, done: Callable[[Reply], None]) -> None:
+        """Run a call that is delivered once only (no claim), and hand over its reply; raises RPCError over the bounds.
+
+        `done` runs in the handler's task and must not raise.
+        """
+        self._admit(call)
+        self._launch(call, done)
+
     async def run(self, call: Call) -> Reply:
-        """Run a call that is delivered once only (no claim); over the bounds the reply is an error."""
+        """`begin`, and wait for the reply; over the bounds it is an error."""
         try:
             self._admit(call)
         except RPCError as error:
             return Reply.of_error(error)
-        reply: Reply = await asyncio.shield(self._spawn(self._run(call)))
-        return reply
+        return await asyncio.shield(self._launched(call))
 
     async def run_claimed(self, call: Call, encode: Encode, send: Send) -> None:
         """`start`, and wait for its end: for an edge whose loop ends with the request."""
@@ -106,9 +117,9 @@ class CallRunner:
         self._draining = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_seconds)
-        late = list(self._waiting)
-        for task in late:
-            task.cancel()
+        late = [running for running in self._open if not running.answered]
+        for running in late:
+            running.cut(_went_down(running.call))
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LAST_REPLIES_SECONDS)
         return len(late)
@@ -140,7 +151,7 @@ class CallRunner:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a reply could not be delivered", exc_info=error)
+            logger.error("a reply could not be delivered", exc_info=error, extra=about())
 
     async def _run_claimed(self, call: Call, encode: Encode, send: Send) -> None:
         try:
@@ -170,31 +181,53 @@ class CallRunner:
         )
 
     async def _run(self, call: Call) -> Reply:
-        """Answer at the deadline at the latest; a handler that goes on after that keeps its slot until it ends."""
-        handler = self._spawn(self._perform(call, time.monotonic() + call.timeout_seconds))
-        handler.add_done_callback(lambda _: self._release(call))
+        reply = self._launched(call)
         try:
-            await self._wait(handler, call.timeout_seconds)
-        except asyncio.CancelledError:  # nobody but `drain` and the end of the loop has this task
-            handler.cancel()
-            return Reply.of_error(OutcomeUnknownError(f"the server went down while {call.method} ran"))
-        if handler.done():
-            reply: Reply = handler.result()
-            return reply
-        handler.cancel()
-        logger.warning("%s passed its deadline of %.3f s", call.method, call.timeout_seconds)
-        return Reply.of_error(CallTimeoutError(f"{call.method} did not finish within {call.timeout_seconds:g} s"))
+            return await reply
+        except asyncio.CancelledError:  # nobody but the end of the loop has this task
+            return _went_down(call)
 
-    async def _wait(self, handler: asyncio.Task[Any], timeout_seconds: float) -> None:
-        waiting = asyncio.current_task()
-        assert waiting is not None  # noqa: S101 - a coroutine runs in a task
-        self._waiting.add(waiting)
+    def _launched(self, call: Call) -> asyncio.Future[Reply]:
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def done(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self._launch(call, done)
+        return future
+
+    def _launch(self, call: Call, done: Callable[[Reply], None]) -> None:
+        """Answer at the deadline at the latest; a handler that goes on after that keeps its slot until it ends."""
+        running = RunningCall(call, done, self._count)
+        self._open.add(running)
+        running.timer = asyncio.get_running_loop().call_later(call.timeout_seconds, _expire, running)
+        running.task = self._spawn(self._work(running))
+
+    async def _work(self, running: RunningCall) -> None:
         try:
-            await asyncio.wait({handler}, timeout=timeout_seconds)
+            reply = await self._perform(running.call, running.deadline)
+        except asyncio.CancelledError:
+            reply = _went_down(running.call)  # heard only where nobody has answered: at the end of the loop
         finally:
-            self._waiting.discard(waiting)
+            self._open.discard(running)
+            self._release(running.call)
+        running.settle(reply)
+
+    def _count(self, call: Call, reply: Reply, seconds: float) -> None:
+        if metrics.ENABLED:
+            count_answered(call, reply, seconds, known=self._router.get(call.method) is not None)
 
     async def _perform(self, call: Call, deadline: float) -> Reply:
+        name = call.method if self._router.get(call.method) is not None else UNKNOWN_METHOD
+        parent = call.meta.get("traceparent")
+        parent = parent if isinstance(parent, str) else ""
+        with tracing.server_span(name, call.method, call.transport, call.correlation_id, parent) as span:
+            reply = await self._handle(call, deadline)
+            span.end_with("" if reply.error is None else reply.error.code)
+            return reply
+
+    async def _handle(self, call: Call, deadline: float) -> Reply:
         method: RPCMethodInfo | None = None
         try:
             method = self._reachable(call)
@@ -208,7 +241,7 @@ class CallRunner:
             # A handler's SystemExit must not end the server, nor a CancelledError of its own making cost the reply.
             if _is_ours(error):
                 raise
-            return _failed(error, method)
+            return _failed(error, call, method)
 
     def _reachable(self, call: Call) -> RPCMethodInfo:
         method = self._router.get(call.method)
@@ -242,16 +275,32 @@ def _connection(call: Call, deadline: float) -> Connection:
     )
 
 
+def _went_down(call: Call) -> Reply:
+    return Reply.of_error(OutcomeUnknownError(f"the server went down while {call.method} ran"))
+
+
+def _expire(running: RunningCall) -> None:
+    call = running.call
+    logger.warning("%s passed its deadline of %.3f s", call.method, call.timeout_seconds, extra=_about(call))
+    late = CallTimeoutError(f"{call.method} did not finish within {call.timeout_seconds:g} s")
+    running.cut(Reply.of_error(late))
+
+
 def _is_ours(error: BaseException) -> bool:
     """Whether the runner itself has cancelled the current task."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-def _failed(error: BaseException, method: RPCMethodInfo | None) -> Reply:
+def _about(call: Call) -> dict[str, str]:
+    return about(method=call.method, correlation_id=call.correlation_id)
+
+
+def _failed(error: BaseException, call: Call, method: RPCMethodInfo | None) -> Reply:
     failure = describe(error, method)
     if failure.unexpected:
         where = f"{method.name} ({method.source})" if method else "a call"
         hint = f"; {failure.hint}" if failure.hint else ""
-        logger.error("%s failed: %s%s", where, failure.error.message, hint, exc_info=error)
+        message = failure.error.message
+        logger.error("%s failed: %s%s", where, message, hint, exc_info=error, extra=_about(call))
     return Reply(error=failure.error)

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from django_cfg.tests.websocket.conftest import shared_redis
 from tests.documents.accounting import RUN, find
 from tests.documents.markdown import Block
 from tests.documents.project import Project
 from tests.documents.snippets import HANDLERS, STUBS, TASK_MODELS, TODO_MODELS, USER_MODELS
+
+__all__ = ["shared_redis"]
 
 
 @pytest.fixture

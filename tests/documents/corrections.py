@@ -25,6 +25,7 @@ NO_FUNCTION = "decorators stacked on nothing show names and are no code: a handl
 SHELL_COMMENTS = "in a shell a comment cannot follow the backslash that continues a line"
 ELISION = "`...` stands for an argument, which the language needs"
 EXCERPT = "an excerpt: what `startapp` writes above it is left out"
+SIGNATURE = "a list of options with their types and defaults, written like a call"
 VERSION_5 = "the keys of Centrifugo 5; version 6 groups them under the engine"
 
 CORRECTIONS = (
@@ -91,6 +92,14 @@ CORRECTIONS = (
         '  "engine": {"type": "redis", "redis": {"address": "redis://localhost:6379"}}\n',
         VERSION_5,
     ),
+    Correction(
+        "4:69", "from django_cfg.modules.", "from django.http import JsonResponse\nfrom django_cfg.modules.", EXCERPT
+    ),
+    Correction("4:246", "WebSocketRPCConfig(\n", "def WebSocketRPCConfig(\n", SIGNATURE),
+    Correction("4:246", '"INFO",\n)\n', '"INFO",\n): ...\n', SIGNATURE),
+    Correction("4:318", "params=...", "params=params", ELISION),
+    Correction("4:330", 'method="...", params=...', "method=method, params=params", ELISION),
+    Correction("4:330", "rpc.call(...)", "rpc.call(method=method, params=params)", ELISION),
 )
 
 ILLUSTRATIONS = {

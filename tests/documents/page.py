@@ -1,7 +1,8 @@
 """Runs the code of one page of the documentation, in order, in a project of its own.
 
 - A block that begins with a path as a comment is that file; of `settings.py` and `urls.py`, an addition.
-- `python` runs in the page's session; names live on. `bash` runs in the project; `runcentrifugo` stays running.
+- `python` runs in the page's session; names live on. `bash` runs in the project; `runcentrifugo`, `rpc_server` and
+  `rpc_bridge` stay running. A page that names Redis's address has a Redis.
 - `text` is what the block before it prints. `json` and `ini` are parsed.
 - `typescript` and `go` without a path are pieces of a function that has a connected `rpc` and `api`; all of a page are
   compiled at its end.
@@ -21,8 +22,10 @@ from tests.documents.project import NODE_MODULES, ROOT, Project
 
 __all__ = ["Page"]
 
-_PATH = re.compile(r"(?:#|//) ([\w./-]+\.(?:py|ts|go|ini))\n")
+_PATH = re.compile(r"(?:#|//) ([\w./-]+\.(?:py|ts|mjs|go|ini))\n")
 _ADDRESS = re.compile(r"(?:127\.0\.0\.1|localhost):8000")
+_REDIS = re.compile(r"localhost:6379")
+_STREAM_SERVER = re.compile(r"^python manage\.py rpc_(?:server|bridge).*$", re.MULTILINE)
 _SERVER = re.compile(r"^python manage\.py runcentrifugo.*$", re.MULTILINE)
 _DOCUMENTS = ROOT / "tests" / "documents"
 _PRELUDE = f"export DOCUMENTS={_DOCUMENTS} NODE_MODULES={NODE_MODULES} GOFLAGS=-mod=mod\n. {_DOCUMENTS / 'shell.sh'}\n"
@@ -51,9 +54,10 @@ class Page:
 
     def run(self, blocks: list[Block]) -> None:
         for block in blocks:
-            placed = Block(block.page, block.line, block.language, _ADDRESS.sub(self._project.address, block.text))
+            text = _ADDRESS.sub(self._project.address, block.text)
+            text = _REDIS.sub(lambda _: self._project.redis_address, text)
             try:
-                self._run(placed)
+                self._run(Block(block.page, block.line, block.language, text))
             except AssertionError as error:
                 raise AssertionError(f"{block}: {error}") from error
         self._compile()
@@ -83,7 +87,9 @@ class Page:
     def _bash(self, block: Block) -> None:
         for server in _SERVER.findall(block.text):
             self._project.serve(server)
-        commands = _SERVER.sub("", block.text)
+        for server in _STREAM_SERVER.findall(block.text):
+            self._project.start(server)
+        commands = _STREAM_SERVER.sub("", _SERVER.sub("", block.text))
         if self._project.address in commands:
             _ = self._project.url
         self._printed = self._project.run(_PRELUDE + commands) if commands.strip() else ""

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from django_cfg.tests.websocket.redis_server import RedisServer, require_redis_server
 from tests.documents.markdown import Block
 
 __all__ = ["ROOT", "CommandFailed", "Project", "Session", "SessionError", "free_port"]
@@ -60,7 +61,9 @@ class Project:
         self.settings_module = settings_module
         self.address = f"127.0.0.1:{free_port()}"
         self._servers: list[subprocess.Popen[bytes]] = []
+        self._others: list[subprocess.Popen[bytes]] = []
         self._session: Session | None = None
+        self._redis: RedisServer | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
     @classmethod
@@ -85,8 +88,10 @@ class Project:
     def __exit__(self, *_: object) -> None:
         if self._session is not None:
             self._session.close()
-        for server in self._servers:
-            _end(server)
+        for process in (*self._others, *self._servers):
+            _end(process)
+        if self._redis is not None:
+            self._redis.kill()
 
     def write(self, path: str, text: str) -> Path:
         """Packages on the way get their `__init__.py`."""
@@ -138,18 +143,19 @@ class Project:
             self.serve("python manage.py runcentrifugo")
         return f"ws://{self.address}/connection/websocket"
 
+    @property
+    def redis_address(self) -> str:
+        """Of a Redis for this project alone; starts it where none runs."""
+        if self._redis is None:
+            require_redis_server()
+            self._redis = RedisServer(self.directory)
+            self._redis.start()
+        return f"127.0.0.1:{self._redis.port}"
+
     def serve(self, command: str) -> None:
         """Start `python manage.py runcentrifugo ...` at this project's address and wait until it listens."""
         log = self.directory / "server.log"
-        _, program, *arguments = shlex.split(command, comments=True)
-        with log.open("ab") as file:
-            server = subprocess.Popen(
-                [sys.executable, program, *arguments, self.address, "--noreload"],
-                cwd=self.directory,
-                env=self.environment | {"DJANGO_SETTINGS_MODULE": self.settings_module},
-                stdout=file,
-                stderr=file,
-            )
+        server = self._spawn([*shlex.split(command, comments=True)[1:], self.address, "--noreload"], log)
         self._servers.append(server)
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and server.poll() is None:
@@ -158,6 +164,26 @@ class Project:
                 return
             time.sleep(0.05)
         raise CommandFailed(f"{command} does not listen:\n{log.read_text(errors='replace')}")
+
+    def start(self, command: str) -> None:
+        """Start `python manage.py rpc_server ...` or its like and wait until it says that it serves."""
+        arguments = shlex.split(command, comments=True)[1:]
+        log = self.directory / f"{arguments[1]}.log"
+        process = self._spawn(arguments, log)
+        self._others.append(process)
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and process.poll() is None:
+            if "Serving " in log.read_text(errors="replace"):
+                return
+            time.sleep(0.05)
+        raise CommandFailed(f"{command} does not serve:\n{log.read_text(errors='replace')}")
+
+    def _spawn(self, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+        environment = self.environment | {"DJANGO_SETTINGS_MODULE": self.settings_module}
+        with log.open("ab") as file:
+            return subprocess.Popen(
+                [sys.executable, *arguments], cwd=self.directory, env=environment, stdout=file, stderr=file
+            )
 
     def link_node_modules(self, folder: str = ".") -> None:
         target = self.directory / folder / "node_modules"

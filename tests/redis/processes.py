@@ -38,6 +38,10 @@ class Process:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def until_serving(self, processes: int = 1) -> Process:
         deadline = time.monotonic() + START_SECONDS
         while self.log.count("Serving ") < processes:

@@ -43,6 +43,7 @@ def test_the_status_of_an_empty_redis(redis: Any) -> None:
         "running": 0,
         "oldest_seconds": 0.0,
         "dead_letters": 0,
+        "maxmemory_policy": "noeviction",
     }
 
 

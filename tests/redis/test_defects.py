@@ -198,7 +198,7 @@ def test_15_built_in_methods_are_not_there_for_browsers() -> None:
     from django_cfg.rpc.router import MessageRouter
 
     project = MessageRouter()
-    router = served_router(project, None)
+    router = served_router(project)
 
     for name in ("send_notification", "send_batch_notification", "broadcast", "echo", "health"):
         method = router.get(name)

@@ -32,7 +32,7 @@ def make_client(config: WebSocketRPCConfig, most_fused: int) -> WebSocketRPCClie
 
 
 @both_paths
-def test_a_call_survives_a_restart_that_keeps_the_data(
+def test_f05_a_call_survives_a_restart_that_keeps_the_data(
     own_redis: RedisServer, handlers: Handlers, most_fused: int
 ) -> None:
     config = config_of(own_redis)
@@ -50,7 +50,7 @@ def test_a_call_survives_a_restart_that_keeps_the_data(
 
 
 @both_paths
-def test_a_restart_that_loses_the_data_fails_what_is_pending_at_once(
+def test_f06_a_restart_that_loses_the_data_fails_what_is_pending_at_once(
     own_redis: RedisServer, handlers: Handlers, most_fused: int
 ) -> None:
     config = config_of(own_redis)
@@ -118,7 +118,7 @@ def test_redis_that_cannot_be_reached_is_said_at_once(own_redis: RedisServer, mo
 
 
 @both_paths
-def test_a_redis_that_falls_silent_ends_in_a_timeout(
+def test_f09_a_redis_that_falls_silent_ends_in_a_timeout(
     own_redis: RedisServer, handlers: Handlers, most_fused: int
 ) -> None:
     config = config_of(own_redis)
@@ -136,7 +136,7 @@ def test_a_redis_that_falls_silent_ends_in_a_timeout(
 
 
 @both_paths
-def test_redis_out_of_memory_is_said_at_once(own_redis: RedisServer, handlers: Handlers, most_fused: int) -> None:
+def test_f23_redis_out_of_memory_is_said_at_once(own_redis: RedisServer, handlers: Handlers, most_fused: int) -> None:
     config = config_of(own_redis)
     client = make_client(config, most_fused)
     with serving(config, handlers), own_redis.client() as redis:
@@ -164,7 +164,7 @@ def test_a_forgotten_script_is_sent_again(
 
 
 @both_paths
-def test_flushall_under_load_loses_no_server(
+def test_f06_flushall_under_load_loses_no_server(
     config: WebSocketRPCConfig, redis: Any, handlers: Handlers, most_fused: int
 ) -> None:
     client = make_client(config, most_fused)

@@ -12,7 +12,7 @@ import pytest
 
 from django_cfg.modules.django_rpc.client import WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
-from django_cfg.tests.websocket.serving import Handlers, Running, serving
+from django_cfg.tests.websocket.serving import LONGEST_NAME, Handlers, Running, serving
 from tests.redis.wire import ask, dialect_a, dialect_b, is_clean, reply_to, send, wait_until
 
 SIX_KEYS = {"correlation_id", "timestamp", "success", "error", "error_code", "result"}
@@ -58,6 +58,15 @@ def test_an_error_in_dialect_b_is_one_that_its_clients_find(redis: Any) -> None:
 def test_null_is_an_empty_object_in_dialect_b_alone(redis: Any) -> None:
     assert ask(redis, dialect_b("nothing", {}))["result"] == {}
     assert ask(redis, dialect_a("nothing", {}))["result"] is None
+
+
+def test_a_name_that_only_our_router_takes_is_carried(config: WebSocketRPCConfig, redis: Any) -> None:
+    assert ask(redis, dialect_b(LONGEST_NAME, {}))["result"] == {"count": 1}
+    client = WebSocketRPCClient(config)
+    try:
+        assert client.call(LONGEST_NAME) == {"count": 2}
+    finally:
+        client.close()
 
 
 def test_the_short_name_of_the_id_is_read(redis: Any) -> None:

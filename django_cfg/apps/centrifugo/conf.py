@@ -11,8 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from django_cfg.apps.centrifugo.config import CentrifugoConfig, derive_secret
+from django_cfg.apps.centrifugo.config import CentrifugoConfig
 from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.secrets import derive_secret
 from django_cfg.typed_settings import parse_setting
 
 __all__ = ["SECRETS", "get_config", "given_config"]
@@ -36,7 +37,8 @@ def get_config() -> CentrifugoConfig:
             f"settings.CENTRIFUGO has no {', '.join(missing)}. Give each a random text of 32 characters or more "
             f"(development secrets exist only with DEBUG = True)."
         )
-    return config.model_copy(update={name: derive_secret(settings.SECRET_KEY, name) for name in missing})
+    derived = {name: derive_secret(settings.SECRET_KEY, f"centrifugo:{name}") for name in missing}
+    return config.model_copy(update=derived)
 
 
 def _forget(*, setting: str, **_: Any) -> None:

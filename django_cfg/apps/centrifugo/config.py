@@ -5,15 +5,13 @@ Typed, with defaults for development.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from django_cfg.typed_settings import TypedSettings
 
-__all__ = ["CentrifugoConfig", "derive_secret"]
+__all__ = ["CentrifugoConfig"]
 
 PROXY_MARGIN_SECONDS = 2.0
 """Between the longest deadline and the proxy's timeout, so that an error of ours arrives before Centrifugo's own."""
@@ -101,8 +99,3 @@ class CentrifugoConfig(TypedSettings):
     def to_django_settings(self) -> dict[str, Any]:
         """`{"CENTRIFUGO": {...}}` with the options that were given."""
         return {"CENTRIFUGO": self.model_dump(exclude_unset=True)}
-
-
-def derive_secret(secret_key: str, purpose: str) -> str:
-    """A development secret: the same on every start of one project, different for each purpose and project."""
-    return hmac.new(secret_key.encode(), f"django_cfg.centrifugo:{purpose}".encode(), hashlib.sha256).hexdigest()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from django_cfg.apps.centrifugo.identity import USER_CHANNEL_PREFIX, user_channel
 from django_cfg.errors import PublishError
-from django_cfg.rpc.publisher import Publisher
+from django_cfg.rpc.delivery import Delivery, use_delivery
+from django_cfg.rpc.publisher import Publisher, use_publisher
 from django_cfg.rpc.validation import dump_json
 
-__all__ = ["BrowserDelivery"]
+__all__ = ["BrowserDelivery", "use_browsers"]
 
 
 class BrowserDelivery:
@@ -25,21 +28,32 @@ class BrowserDelivery:
             channel = user_channel(user_id)
         except ValueError as error:
             raise PublishError(str(error)) from error
-        return await self._send(channel, event, data)
+        return await self._publisher.run(self._send(channel, event, data))
 
     async def to_room(self, room: str, event: str, data: Any) -> int:
         """A room is a channel; users' own channels are none. Raises PublishError."""
         if "#" in room:
             raise PublishError("a room's name holds no '#': channels with it belong to users")
-        return await self._send(room, event, data)
+        return await self._publisher.run(self._send(room, event, data))
 
     async def to_all(self, event: str, data: Any) -> int:
         """Every user who is connected. Raises PublishError."""
+        return await self._publisher.run(self._send_to_all(event, data))
+
+    async def _send_to_all(self, event: str, data: Any) -> int:
         channels = await self._publisher.channels(f"{USER_CHANNEL_PREFIX}*")
         return sum(await asyncio.gather(*(self._send(channel, event, data) for channel in channels)))
 
     async def _send(self, channel: str, event: str, data: Any) -> int:
         connections = await self._publisher.presence(channel)
         if connections:
-            await self._publisher.publish(channel, dump_json({"event": event, "data": data}))
+            await self._publisher.deliver(channel, dump_json({"event": event, "data": data}))
         return connections
+
+
+@contextmanager
+def use_browsers(publisher: Publisher) -> Generator[Delivery]:
+    """Make `publisher` the process's way to browsers while the block runs, for bytes and for events."""
+    delivery = BrowserDelivery(publisher)
+    with use_publisher(publisher), use_delivery(delivery):
+        yield delivery

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 from django_cfg.apps.centrifugo import http_edge
 from django_cfg.apps.centrifugo.batching import BatchingPublisher
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
+from django_cfg.apps.centrifugo.delivery import use_browsers
 from django_cfg.apps.centrifugo.endpoint import RPCEndpoint
 from django_cfg.apps.centrifugo.server_config import PROXY_SECRET_HEADER
 from django_cfg.apps.centrifugo.wiring import build_runner
 from django_cfg.errors import MalformedMessageError
 from django_cfg.rpc.lanes import Lanes
-from django_cfg.rpc.publisher import use_publisher
 
 __all__ = ["Worker"]
 
@@ -55,7 +55,7 @@ class Worker:
 
     async def start(self) -> None:
         self._publisher = BatchingPublisher(self._config)
-        self._resources.enter_context(use_publisher(self._publisher))
+        self._resources.enter_context(use_browsers(self._publisher))
         runner = build_runner(self._config, self._lanes)
         self._endpoint = RPCEndpoint(runner, self._config, self._publisher.publish)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,9 @@ from django_cfg.models.websocket.base import EventName, UserId, WireModel
 __all__ = ["BroadcastRequest", "BroadcastResponse", "BroadcastTarget"]
 
 BroadcastTarget = Literal["all", "room", "user", "users"]
+_OLDER_TYPE = "info"
+"""What an older caller means who names no type."""
+
 _ADDRESS = {"room": "room", "user": "user_id", "users": "user_ids"}
 
 
@@ -27,6 +30,18 @@ class BroadcastRequest(WireModel):
     user_ids: Annotated[list[UserId], Field(min_length=1, max_length=1000)] | None = Field(
         default=None, description="For the target `users`"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_caller(cls, data: Any) -> Any:
+        """django-ipc has `type`, `title`, `message` and `data` for the name of the event and what it says."""
+        if not isinstance(data, dict):
+            return cast("object", data)
+        given = cast("dict[str, Any]", data)
+        if "message" not in given or "event_type" in given or "payload" in given:
+            return given
+        said = {key: given[key] for key in ("title", "message", "data") if given.get(key) is not None}
+        return {**given, "event_type": given.get("type", _OLDER_TYPE), "payload": said}
 
     @model_validator(mode="after")
     def _address_fits_target(self) -> BroadcastRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from django_cfg.errors import PublishError, RPCError, RPCErrorCode
 from django_cfg.models.websocket import (
@@ -15,21 +15,13 @@ from django_cfg.models.websocket import (
     NotificationRequest,
     NotificationResponse,
 )
+from django_cfg.modules.django_rpc.broadcasts import broadcast
+from django_cfg.rpc.delivery import Delivery, installed_delivery
 from django_cfg.rpc.method import Handler, RPCMethodInfo, Transport
 from django_cfg.rpc.permissions import IsService
 from django_cfg.rpc.router import MessageRouter
 
-__all__ = ["Delivery", "ServedRouter", "broadcast", "served_router"]
-
-
-class Delivery(Protocol):
-    """How events reach browsers. Each method returns to how many connections; they raise PublishError."""
-
-    async def to_user(self, user_id: str, event: str, data: Any) -> int: ...
-
-    async def to_room(self, room: str, event: str, data: Any) -> int: ...
-
-    async def to_all(self, event: str, data: Any) -> int: ...
+__all__ = ["ServedRouter", "served_router"]
 
 
 class ServedRouter(MessageRouter):
@@ -44,10 +36,10 @@ class ServedRouter(MessageRouter):
         return self._project.get(name) or super().get(name)
 
 
-def served_router(project: MessageRouter, delivery: Delivery | None) -> ServedRouter:
-    """Without `delivery` the methods that send to browsers say so."""
+def served_router(project: MessageRouter) -> ServedRouter:
+    """In a process that cannot reach browsers the methods that send to them say so."""
     router = ServedRouter(project)
-    methods = _Methods(delivery)
+    methods = _Methods()
     handlers: dict[str, Handler] = {
         "send_notification": methods.send_notification,
         "send_batch_notification": methods.send_batch_notification,
@@ -58,17 +50,6 @@ def served_router(project: MessageRouter, delivery: Delivery | None) -> ServedRo
     for name, handler in handlers.items():
         router.register_handler(name, handler, permissions=[IsService], transports=[Transport.REDIS])
     return router
-
-
-async def broadcast(delivery: Delivery, message: BroadcastRequest) -> int:
-    """How many connections it was handed to; raises PublishError."""
-    if message.target == "all":
-        return await delivery.to_all(message.event_type, message.payload)
-    if message.target == "room":
-        return await delivery.to_room(message.room or "", message.event_type, message.payload)
-    users = [message.user_id or ""] if message.target == "user" else message.user_ids or []
-    sent = (delivery.to_user(user, message.event_type, message.payload) for user in dict.fromkeys(users))
-    return sum(await asyncio.gather(*sent))
 
 
 async def _echo(conn: Any, params: Any) -> Any:
@@ -82,9 +63,6 @@ async def _health(conn: Any, params: Any) -> dict[str, str]:
 
 
 class _Methods:
-    def __init__(self, delivery: Delivery | None) -> None:
-        self._given = delivery
-
     async def send_notification(self, conn: Any, params: NotificationRequest) -> NotificationResponse:
         """Calls the handlers of `on(notification_type, ...)` in every open client of the user."""
         try:
@@ -103,7 +81,7 @@ class _Methods:
     async def broadcast(self, conn: Any, params: BroadcastRequest) -> BroadcastResponse:
         """Calls the handlers of `on(event_type, ...)`; a room is a Centrifugo channel."""
         try:
-            return BroadcastResponse(target=params.target, recipients=await broadcast(self._delivery(), params))
+            return BroadcastResponse(target=params.target, recipients=await broadcast(_browsers(), params))
         except PublishError as error:
             raise _undelivered(error) from error
 
@@ -117,21 +95,25 @@ class _Methods:
         if notification.expires_at is not None and notification.expires_at <= datetime.now(UTC):
             return _away(notification, "the notification had expired")
         data = notification.model_dump(mode="json", exclude={"user_id"}, exclude_none=True)
-        connections = await self._delivery().to_user(notification.user_id, notification.notification_type, data)
+        connections = await _browsers().to_user(notification.user_id, notification.notification_type, data)
         if not connections:
             return _away(notification, None)
         return NotificationResponse(
             user_id=notification.user_id, delivered=True, user_connected=True, connections=connections
         )
 
-    def _delivery(self) -> Delivery:
-        if self._given is None:
-            raise RPCError(
-                "this server has no way to browsers: add django_cfg.apps.centrifugo to INSTALLED_APPS",
-                code=RPCErrorCode.SERVICE_UNAVAILABLE,
-                retryable=False,
-            )
-        return self._given
+
+def _browsers() -> Delivery:
+    """Asked for at each call: the edge that reaches browsers may start after whoever serves this."""
+    delivery = installed_delivery()
+    if delivery is None:
+        raise RPCError(
+            "this process has no way to browsers: that needs django_cfg.apps.centrifugo in INSTALLED_APPS, "
+            "and, with redis_url='memory://', a caller inside runcentrifugo",
+            code=RPCErrorCode.SERVICE_UNAVAILABLE,
+            retryable=False,
+        )
+    return delivery
 
 
 def _away(notification: NotificationRequest, error: str | None) -> NotificationResponse:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
 from django.core.signals import setting_changed
@@ -14,13 +15,17 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from django_cfg.errors import RPCConfigurationError, RPCError, RPCErrorCode, RPCRemoteError, RPCTimeoutError
-from django_cfg.modules.django_rpc.conf import get_config
+from django_cfg.modules.django_rpc.attempt import Attempt
+from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
-from django_cfg.modules.django_rpc.redact import redacted
+from django_cfg.modules.django_rpc.signing import Signer, is_user_id
 from django_cfg.modules.django_rpc.slots import Outcome
-from django_cfg.modules.django_rpc.transport import Transport, open_transport
-from django_cfg.rpc.call import Reply
+from django_cfg.modules.django_rpc.transport import Transport as CallTransport
+from django_cfg.modules.django_rpc.transport import open_transport
+from django_cfg.rpc import tracing
+from django_cfg.rpc.logs import about
+from django_cfg.rpc.method import Transport
 from django_cfg.rpc.validation import dump_json
 
 __all__ = ["RPCCall", "WebSocketRPCClient", "get_rpc_client"]
@@ -51,7 +56,7 @@ class WebSocketRPCClient:
     not fit `result_model`.
     """
 
-    def __init__(self, config: WebSocketRPCConfig, transport: Transport | None = None) -> None:
+    def __init__(self, config: WebSocketRPCConfig, transport: CallTransport | None = None) -> None:
         self._config = config
         self._transport = open_transport(config) if transport is None else transport
 
@@ -64,6 +69,7 @@ class WebSocketRPCClient:
         timeout: float | None = None,
         *,
         idempotency_key: str = "",
+        as_user: str = "",
     ) -> Any: ...
 
     @overload
@@ -75,6 +81,7 @@ class WebSocketRPCClient:
         timeout: float | None = None,
         *,
         idempotency_key: str = "",
+        as_user: str = "",
     ) -> _M: ...
 
     @overload
@@ -86,6 +93,7 @@ class WebSocketRPCClient:
         result_model: type[_M],
         timeout: float | None = None,
         idempotency_key: str = "",
+        as_user: str = "",
     ) -> _M: ...
 
     def call(
@@ -96,17 +104,15 @@ class WebSocketRPCClient:
         timeout: float | None = None,
         *,
         idempotency_key: str = "",
+        as_user: str = "",
     ) -> Any:
-        """The method's result. With an `idempotency_key` every attempt under that key, for a day, is the same call."""
-        outgoing = self._prepare(method, params, timeout, idempotency_key)
-        started = time.monotonic()
-        outcome: Outcome
-        try:
-            outcome = self._transport.call(outgoing)
-        except RPCError as error:
-            outcome = error
-        self._log(outgoing, outcome, time.monotonic() - started)
-        return _result(outgoing, outcome, result_model)
+        """The method's result. With an `idempotency_key` every attempt under that key, for a day, is the same call.
+
+        With `as_user` the request is signed, and the handler's `conn.user_id` is that user.
+        """
+        with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
+            outcome = attempt.note(self._transport.call(attempt.outgoing))
+        return _result(attempt.outgoing, outcome, result_model)
 
     async def acall(
         self,
@@ -116,21 +122,21 @@ class WebSocketRPCClient:
         timeout: float | None = None,  # noqa: ASYNC109 - it travels to the server, which keeps it
         *,
         idempotency_key: str = "",
+        as_user: str = "",
     ) -> Any:
         """`call` for async code; cancelling it withdraws a request that no server has begun."""
-        outgoing = self._prepare(method, params, timeout, idempotency_key)
-        started = time.monotonic()
-        (outcome,) = await self._transport.amany([outgoing])
-        self._log(outgoing, outcome, time.monotonic() - started)
-        return _result(outgoing, outcome, result_model)
+        with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
+            (outcome,) = await self._transport.amany([attempt.outgoing])
+            attempt.note(outcome)
+        return _result(attempt.outgoing, outcome, result_model)
 
     def call_many(self, calls: Iterable[AnyCall], timeout: float | None = None) -> list[Any]:
         """Results in the order of the calls; where one failed, its exception stands in the list."""
         made = [_as_call(call) for call in calls]
-        outgoings = [self._prepare(call.method, call.params, timeout, "") for call in made]
-        started = time.monotonic()
-        outcomes = self._transport.many(outgoings)
-        return self._results(made, outgoings, outcomes, time.monotonic() - started)
+        with ExitStack() as stack:
+            attempts = self._attempts(stack, made, timeout)
+            outcomes = _noted(attempts, self._transport.many([attempt.outgoing for attempt in attempts]))
+        return _results(made, attempts, outcomes)
 
     async def acall_many(
         self,
@@ -139,14 +145,15 @@ class WebSocketRPCClient:
     ) -> list[Any]:
         """`call_many` for async code."""
         made = [_as_call(call) for call in calls]
-        outgoings = [self._prepare(call.method, call.params, timeout, "") for call in made]
-        started = time.monotonic()
-        outcomes = await self._transport.amany(outgoings)
-        return self._results(made, outgoings, outcomes, time.monotonic() - started)
+        with ExitStack() as stack:
+            attempts = self._attempts(stack, made, timeout)
+            outcomes = _noted(attempts, await self._transport.amany([attempt.outgoing for attempt in attempts]))
+        return _results(made, attempts, outcomes)
 
-    def fire_and_forget(self, method: str, params: Params = None) -> str:
+    def fire_and_forget(self, method: str, params: Params = None, *, as_user: str = "") -> str:
         """Queue a call whose result nobody waits for; the id of its stream entry."""
-        return self._transport.send(prepare(method, _dumped(params), 0))
+        with self._observed(self._prepared(method, params, 0.0, "", as_user)) as attempt:
+            return self._transport.send(attempt.outgoing)
 
     def broadcast(self, channel: str, message: BaseModel | Mapping[str, Any]) -> int:
         """Publish to the subscribers of a Redis channel; how many got it."""
@@ -155,9 +162,11 @@ class WebSocketRPCClient:
     def health_check(self, timeout: float = 5) -> bool:
         """Whether a live server answers within `timeout`; that Redis answers is not enough."""
         try:
-            self._transport.call(self._prepare("health", None, timeout, ""))
+            with self._attempt("health", None, timeout) as attempt:
+                attempt.note(self._transport.call(attempt.outgoing))
         except RPCError as error:
-            logger.info("health check failed: %s", error)
+            extra = about(method="health", client=self._config.client_name)
+            logger.info("health check failed: %s", error, extra=extra)
             return False
         return True
 
@@ -165,32 +174,44 @@ class WebSocketRPCClient:
         """Free connections and threads; a call made later opens them anew."""
         self._transport.close()
 
-    def _prepare(self, method: str, params: Params, timeout: float | None, key: str) -> Outgoing:
+    def _attempt(self, method: str, params: Params, timeout: float | None, key: str = "", as_user: str = "") -> Attempt:
         seconds = self._config.rpc_timeout if timeout is None else timeout
         if seconds <= 0:
             raise ValueError(f"timeout must be greater than 0 seconds, not {seconds!r}")
-        return prepare(method, _dumped(params), float(seconds), key)
+        return self._observed(self._prepared(method, params, float(seconds), key, as_user))
 
-    def _results(
-        self, calls: Sequence[RPCCall], outgoings: Sequence[Outgoing], outcomes: Sequence[Outcome], seconds: float
-    ) -> list[Any]:
-        results: list[Any] = []
-        for call, outgoing, outcome in zip(calls, outgoings, outcomes, strict=True):
-            self._log(outgoing, outcome, seconds)
-            try:
-                results.append(_result(outgoing, outcome, call.result_model))
-            except (RPCError, ValueError) as error:  # pydantic's ValidationError is a ValueError
-                results.append(error)
-        return results
+    def _attempts(self, stack: ExitStack, calls: Sequence[RPCCall], timeout: float | None) -> list[Attempt]:
+        return [stack.enter_context(self._attempt(call.method, call.params, timeout)) for call in calls]
 
-    def _log(self, outgoing: Outgoing, outcome: Outcome, seconds: float) -> None:
-        if not self._config.log_rpc_calls:
-            return
-        error = outcome.error if isinstance(outcome, Reply) else outcome
-        ended = "ok" if error is None else str(error.code)
-        level = logging.getLevelNamesMapping()[self._config.log_level]
-        params = redacted(outgoing.params)
-        logger.log(level, "%s %s: %s in %.1f ms", outgoing.method, params, ended, seconds * 1000)
+    def _prepared(self, method: str, params: Params, seconds: float, key: str, as_user: str) -> Outgoing:
+        if as_user and not is_user_id(as_user.encode()):
+            raise ValueError(f"as_user {as_user!r} is no user id: 1 to 64 letters, digits and _ . @ -")
+        signer = self._signer if as_user or self._config.signs else None
+        return prepare(method, _dumped(params), seconds, key, as_user=as_user, signer=signer)
+
+    def _observed(self, outgoing: Outgoing) -> Attempt:
+        span = tracing.start_client_span(outgoing.method, Transport.REDIS, outgoing.correlation_id)
+        if span is not None:
+            outgoing = replace(outgoing, traceparent=tracing.traceparent_of(span))
+        return Attempt(self._config, outgoing, span)
+
+    @cached_property
+    def _signer(self) -> Signer:
+        return signer_for(self._config, self._config.request_stream)
+
+
+def _noted(attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [attempt.note(outcome) for attempt, outcome in zip(attempts, outcomes, strict=True)]
+
+
+def _results(calls: Sequence[RPCCall], attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> list[Any]:
+    results: list[Any] = []
+    for call, attempt, outcome in zip(calls, attempts, outcomes, strict=True):
+        try:
+            results.append(_result(attempt.outgoing, outcome, call.result_model))
+        except (RPCError, ValueError) as error:  # pydantic's ValidationError is a ValueError
+            results.append(error)
+    return results
 
 
 def _result(outgoing: Outgoing, outcome: Outcome, model: type[BaseModel] | None) -> Any:

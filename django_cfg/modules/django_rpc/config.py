@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from django_cfg.modules.django_rpc.sentinel_url import read_sentinel_url
 from django_cfg.typed_settings import TypedSettings
 
 __all__ = ["WebSocketRPCConfig"]
 
+SHORTEST_KEY = 32
 LONGEST_TIMEOUT_SECONDS = 300
 """The most that the wire allows."""
 
@@ -26,7 +29,8 @@ class WebSocketRPCConfig(TypedSettings):
     redis_url: str = Field(
         default="redis://localhost:6379/2",
         repr=False,  # it may hold a password
-        description="`redis://`, `rediss://` or `unix://`; `memory://`: an in-process server, without Redis",
+        description="`redis://`, `rediss://`, `unix://` or `sentinel://host:port,host:port/service/db`; `memory://`: "
+        "an in-process server, without Redis",
     )
     redis_max_connections: int = Field(default=50, gt=0, description="The most connections of one process")
 
@@ -54,6 +58,15 @@ class WebSocketRPCConfig(TypedSettings):
         default="stream:django:requests", min_length=1, description="Stream of requests to this project"
     )
 
+    signing_key: str = Field(
+        default="",
+        repr=False,
+        description="Secret of 32 characters or more under which requests are signed; without it SECRET_KEY signs",
+    )
+    require_signature: bool = Field(
+        default=False, description="Whether callers sign all requests, and servers refuse those without a signature"
+    )
+
     websocket_url: str = Field(
         default="ws://localhost:8765", description="Where browsers reach the WebSocket server; for your pages"
     )
@@ -66,11 +79,20 @@ class WebSocketRPCConfig(TypedSettings):
     @field_validator("redis_url")
     @classmethod
     def _usable_url(cls, url: str) -> str:
-        if not url.startswith(("redis://", "rediss://", "unix://", "memory://")):
-            raise ValueError("this is no redis://, rediss://, unix:// or memory:// URL")
+        if not url.startswith(("redis://", "rediss://", "unix://", "sentinel://", "memory://")):
+            raise ValueError("this is no redis://, rediss://, unix://, sentinel:// or memory:// URL")
         if url.startswith("redis"):
             _check_address(url)
+        elif url.startswith("sentinel:"):
+            read_sentinel_url(url)
         return url
+
+    @field_validator("signing_key")
+    @classmethod
+    def _long_key(cls, key: str) -> str:
+        if 0 < len(key) < SHORTEST_KEY:
+            raise ValueError(f"a signing key has {SHORTEST_KEY} characters or more")
+        return key
 
     @field_validator("websocket_url")
     @classmethod
@@ -92,6 +114,16 @@ class WebSocketRPCConfig(TypedSettings):
     def in_memory(self) -> bool:
         """Whether an in-process server answers, and no Redis is needed."""
         return self.redis_url.startswith("memory:")
+
+    @property
+    def client_name(self) -> str:
+        """Of this process: in its connections to Redis, and in its log."""
+        return f"{self.module_name}:{os.getpid()}"
+
+    @property
+    def signs(self) -> bool:
+        """Whether every request is signed, not only those that speak for a user."""
+        return self.require_signature or bool(self.signing_key)
 
     def to_django_settings(self) -> dict[str, Any]:
         """`{"WEBSOCKET_RPC": {...}}` with every option."""

@@ -15,9 +15,11 @@ from typing import Any, TypeAlias
 
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.extra import require_redis
+from django_cfg.modules.django_rpc.sentinel import AsyncMasterConnection, MasterConnection, master_options
 
 require_redis()
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -27,16 +29,20 @@ from redis.retry import Retry
 
 __all__ = [
     "BLOCKING_SECONDS",
+    "COMMAND_SECONDS",
     "FAILURES",
     "OUR_PREFIX",
     "SLICE_SECONDS",
     "AsyncRedis",
     "Command",
     "Redis",
+    "async_connections",
     "blocking_connections",
     "consumer_name",
     "is_missing_script",
     "is_refusal",
+    "new_parser",
+    "pack",
     "pairs",
     "read_run_id",
 ]
@@ -66,8 +72,10 @@ class Redis:
     def __init__(self, config: WebSocketRPCConfig, connections: int, timeout_seconds: float = COMMAND_SECONDS) -> None:
         pool: Any = redis.BlockingConnectionPool
         self._client: Any = redis.Redis(
-            connection_pool=pool.from_url(
-                config.redis_url,
+            connection_pool=_pool(
+                pool,
+                config,
+                MasterConnection,
                 max_connections=connections,
                 timeout=POOL_WAIT_SECONDS,
                 retry=Retry(NoBackoff(), 0),
@@ -78,7 +86,11 @@ class Redis:
 
     def run(self, *command: str | bytes | int | float) -> Any:
         """Raises one of FAILURES."""
-        return self._client.execute_command(*command)
+        try:
+            return self._client.execute_command(*command)
+        except redis.ReadOnlyError:
+            self._leave_replica()
+            raise
 
     def batch(self, commands: Iterable[Command]) -> list[Any]:
         """In one round trip; an answer may be an exception. Raises one of FAILURES."""
@@ -86,9 +98,15 @@ class Redis:
         for command in commands:
             pipeline.execute_command(*command)
         answers: list[Any] = pipeline.execute(raise_on_error=False)
+        if _tell_of_replica(answers):
+            self._leave_replica()
         return answers
 
     def close(self) -> None:
+        self._client.connection_pool.disconnect()
+
+    def _leave_replica(self) -> None:
+        """What was the master is one no longer: the address leads to another by now."""
         self._client.connection_pool.disconnect()
 
 
@@ -98,8 +116,10 @@ class AsyncRedis:
     def __init__(self, config: WebSocketRPCConfig, connections: int, timeout_seconds: float = COMMAND_SECONDS) -> None:
         pool: Any = redis.asyncio.BlockingConnectionPool
         self._client: Any = redis.asyncio.Redis(
-            connection_pool=pool.from_url(
-                config.redis_url,
+            connection_pool=_pool(
+                pool,
+                config,
+                AsyncMasterConnection,
                 max_connections=connections,
                 timeout=POOL_WAIT_SECONDS,
                 retry=AsyncRetry(NoBackoff(), 0),
@@ -110,7 +130,11 @@ class AsyncRedis:
 
     async def run(self, *command: str | bytes | int | float) -> Any:
         """Raises one of FAILURES."""
-        return await self._client.execute_command(*command)
+        try:
+            return await self._client.execute_command(*command)
+        except redis.ReadOnlyError:
+            await self._leave_replica()
+            raise
 
     async def batch(self, commands: Iterable[Command], *, atomic: bool = False) -> list[Any]:
         """In one round trip; an answer may be an exception. Raises one of FAILURES."""
@@ -118,6 +142,8 @@ class AsyncRedis:
         for command in commands:
             pipeline.execute_command(*command)
         answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        if _tell_of_replica(answers):
+            await self._leave_replica()
         return answers
 
     def pubsub(self) -> Any:
@@ -127,21 +153,41 @@ class AsyncRedis:
     async def close(self) -> None:
         await self._client.connection_pool.disconnect()
 
+    async def _leave_replica(self) -> None:
+        await self._client.connection_pool.disconnect()
+
 
 def blocking_connections(config: WebSocketRPCConfig) -> Callable[[], Any]:
     """Makes connections for one thread at a time, to be written and read by hand.
 
     No pool keeps them, for it would count those that have long been closed.
     """
-    pool: Any = redis.ConnectionPool
-    parsed = pool.from_url(config.redis_url, retry=Retry(NoBackoff(), 0), **_options(config, BLOCKING_SECONDS))
-    kind, options = parsed.connection_class, parsed.connection_kwargs
-    return lambda: kind(**options)
+    return _maker(redis.ConnectionPool, config, MasterConnection, retry=Retry(NoBackoff(), 0))
+
+
+def async_connections(config: WebSocketRPCConfig) -> Callable[[], Any]:
+    """As `blocking_connections`, for event loops."""
+    return _maker(redis.asyncio.ConnectionPool, config, AsyncMasterConnection, retry=AsyncRetry(NoBackoff(), 0))
+
+
+def new_parser() -> hiredis.Reader:
+    """Of raw answers: `gets` returns False while none is complete, and Redis's errors as exceptions."""
+    return hiredis.Reader(protocolError=redis.ConnectionError, replyError=_error)
+
+
+def pack(commands: Iterable[Command]) -> bytes:
+    """As they are written to Redis."""
+    return b"".join([hiredis.pack_command(tuple(command)) for command in commands])
 
 
 def consumer_name(role: str) -> str:
     """Unique for each start, so that what a process has left behind is never taken for the next one's own."""
     return f"{OUR_PREFIX}{role}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def _error(text: str) -> redis.ResponseError:
+    kinds: dict[str, type[redis.ResponseError]] = {"READONLY": redis.ReadOnlyError, "NOSCRIPT": NoScriptError}
+    return kinds.get(text.partition(" ")[0], redis.ResponseError)(text)
 
 
 def is_missing_script(error: BaseException) -> bool:
@@ -165,6 +211,22 @@ def pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
     return zip(flat[::2], flat[1::2], strict=True)
 
 
+def _pool(pool: Any, config: WebSocketRPCConfig, master_connection: Any, **options: Any) -> Any:
+    if config.redis_url.startswith("sentinel:"):
+        return pool(connection_class=master_connection, **master_options(config.redis_url), **options)
+    return pool.from_url(config.redis_url, **options)
+
+
+def _tell_of_replica(answers: Iterable[Any]) -> bool:
+    return any(isinstance(answer, redis.ReadOnlyError) for answer in answers)
+
+
+def _maker(pool: Any, config: WebSocketRPCConfig, master_connection: Any, retry: Any) -> Callable[[], Any]:
+    parsed = _pool(pool, config, master_connection, retry=retry, **_options(config, BLOCKING_SECONDS))
+    kind, options = parsed.connection_class, parsed.connection_kwargs
+    return lambda: kind(**options)
+
+
 def _options(config: WebSocketRPCConfig, timeout_seconds: float) -> dict[str, Any]:
     options: dict[str, Any] = {
         "socket_connect_timeout": CONNECT_SECONDS,
@@ -172,7 +234,7 @@ def _options(config: WebSocketRPCConfig, timeout_seconds: float) -> dict[str, An
         "protocol": 2,
         "decode_responses": False,
         "health_check_interval": 0,
-        "client_name": f"{config.module_name}:{os.getpid()}",
+        "client_name": config.client_name,
     }
     if not config.redis_url.startswith("unix:"):  # those know no keepalive
         options["socket_keepalive"] = True

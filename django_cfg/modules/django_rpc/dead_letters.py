@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django_cfg.modules.django_rpc import protocol
 from django_cfg.modules.django_rpc.connecting import Redis, pairs
-from django_cfg.modules.django_rpc.intake import read_correlation_id
+from django_cfg.modules.django_rpc.intake import read_correlation_id, resigned
 from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.modules.django_rpc.signing import SIGNATURE, Signer
 
 __all__ = ["DeadLetter", "drop", "list_letters", "requeue"]
 
@@ -38,8 +40,10 @@ def list_letters(redis: Redis, keys: Keys, count: int) -> list[DeadLetter]:
     return [_letter(row) for row in rows]
 
 
-def requeue(redis: Redis, keys: Keys, letter_id: str) -> bool:
+def requeue(redis: Redis, keys: Keys, letter_id: str, signer: Signer) -> bool:
     """Put an entry back as a new one, under an id that is free again; False when there is none.
+
+    One that was signed is signed anew: whoever may requeue answers for it.
 
     Raises one of FAILURES; if the link breaks in between the letter is still there.
     """
@@ -47,8 +51,11 @@ def requeue(redis: Redis, keys: Keys, letter_id: str) -> bool:
     if not rows:
         return False
     letter = _letter(rows[0])
-    entry = [part for field in letter.fields.items() for part in field]
-    correlation_id = read_correlation_id(letter.fields)
+    fields = dict(letter.fields)
+    if SIGNATURE in fields:
+        fields[SIGNATURE] = resigned(fields, signer, int(time.time() * 1000))
+    entry = [part for field in fields.items() for part in field]
+    correlation_id = read_correlation_id(fields)
     if correlation_id is not None:
         redis.run("DEL", keys.call(correlation_id))
     redis.run("XADD", keys.stream, "*", *entry)

@@ -11,6 +11,7 @@ from typing import Any
 
 from django_cfg.errors import MalformedMessageError, RPCConnectionError, RPCError
 from django_cfg.modules.django_rpc import scripts
+from django_cfg.modules.django_rpc.client_metrics import unknown_replies
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
     BLOCKING_SECONDS,
@@ -158,9 +159,12 @@ class SharedPath:
         try:
             correlation_id, reply = read_response(message)
         except MalformedMessageError:
+            unknown_replies.inc()
             return  # nobody can be found in it; its caller learns from the record, or at its deadline
         with self._lock:
             slots = self._pending.pop(correlation_id or "", [])
+        if not slots:
+            unknown_replies.inc()
         for slot in slots:
             slot.settle(reply)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from django_cfg.modules.django_rpc import protocol
+from django_cfg.modules.django_rpc import protocol, scripts
 from django_cfg.modules.django_rpc.intake import Malformed, Request
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.rpc.call import Reply
 
-__all__ = ["Command", "Ending", "batch_commands", "dead_letter", "dropped", "ended", "malformed_reply", "refused"]
+__all__ = ["Command", "Ending", "dead_letter", "dropped", "ended", "finish_command", "malformed_reply", "refused"]
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 
@@ -28,14 +28,13 @@ class Ending:
     commands: tuple[Command, ...]
 
 
-def ended(request: Request, kept_reply: bytes, keys: Keys, now: datetime, reply_ttl: int) -> Ending:
+def ended(request: Request, reply: Reply, keys: Keys, now: datetime, reply_ttl: int) -> Ending:
     """The call has run, or is answered from its record: the caller's reply, and the record for repeats."""
-    reply = protocol.read_reply(kept_reply)
     commands = _reply_commands(request, reply, now, reply_ttl)
     key = keys.call(request.correlation_id)
     if request.key and reply.error is not None and reply.error.retryable:
         return Ending(request.entry_id, (*commands, ("DEL", key)))  # the next attempt under this key runs
-    record = protocol.finished_record(request.mark, kept_reply, keyed=bool(request.key))
+    record = protocol.finished_record(request.mark, protocol.dump_reply(reply), keyed=bool(request.key))
     return Ending(request.entry_id, (*commands, ("SET", key, record, "EX", int(request.keep_seconds))))
 
 
@@ -77,11 +76,15 @@ def malformed_reply(entry: Malformed, reply: Reply, now: datetime, reply_ttl: in
     return _push(entry.reply_to, message, reply_ttl)
 
 
-def batch_commands(endings: Sequence[Ending], keys: Keys) -> list[Command]:
-    """One transaction: a reply is there exactly when its entry has gone, and never without an expiry."""
-    ids = [ending.entry_id for ending in endings]
-    commands = [command for ending in endings for command in ending.commands]
-    return [*commands, ("XACK", keys.stream, keys.group, *ids), ("XDEL", keys.stream, *ids)]
+def finish_command(endings: Sequence[Ending], keys: Keys, consumer: str) -> Command:
+    """One step: a reply is there exactly when its entry has gone, and never without an expiry; see scripts.FINISH."""
+    words: list[str | bytes | int] = [keys.group, consumer]
+    for ending in endings:
+        words += [ending.entry_id, len(ending.commands)]
+        for command in ending.commands:
+            words.append(len(command))
+            words += command
+    return ("EVALSHA", scripts.FINISH_SHA, 1, keys.stream, *words)
 
 
 def _reply_commands(request: Request, reply: Reply, now: datetime, reply_ttl: int) -> tuple[Command, ...]:

@@ -15,16 +15,23 @@ from django_cfg.errors import (
     OutcomeUnknownError,
     RPCError,
     ServiceUnavailableError,
+    UnauthorizedError,
 )
 from django_cfg.modules.django_rpc import endings, protocol
-from django_cfg.modules.django_rpc.connecting import FAILURES, AsyncRedis
+from django_cfg.modules.django_rpc.connecting import FAILURES
+from django_cfg.modules.django_rpc.direct import DirectRedis
 from django_cfg.modules.django_rpc.endings import Command, Ending
 from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired, make_call, read_entry
 from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.outbox import Outbox
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.recovery import Fate, Repeat, fate_of, judge_record
+from django_cfg.modules.django_rpc.redis_clock import added_seconds
+from django_cfg.modules.django_rpc.server_metrics import StreamMetrics
+from django_cfg.modules.django_rpc.signing import Signer
+from django_cfg.rpc import metrics
 from django_cfg.rpc.call import Reply
+from django_cfg.rpc.logs import about
 from django_cfg.rpc.router import MessageRouter
 from django_cfg.rpc.runner import CallRunner
 
@@ -35,6 +42,8 @@ logger = logging.getLogger("django_cfg.rpc.redis")
 Fields = Mapping[bytes, bytes]
 FIRST_LOOK_SECONDS = 0.02
 LONGEST_LOOK_SECONDS = 0.5
+MOST_REMEMBERED = 10_000
+"""Ids of entries that have ended: some seconds of them, which is how far a replica may lag behind."""
 
 
 class Entries:
@@ -42,12 +51,14 @@ class Entries:
 
     def __init__(
         self,
-        client: AsyncRedis,
+        client: DirectRedis,
         keys: Keys,
         *,
         router: MessageRouter,
         runner: CallRunner,
         liveness: Liveness,
+        signer: Signer,
+        observed: StreamMetrics,
         reply_ttl: int,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -55,17 +66,22 @@ class Entries:
         self._keys = keys
         self._router = router
         self._runner = runner
+        self._server = liveness.consumer
         self._clock = liveness.clock
+        self._signer = signer
+        self._observed = observed
         self._reply_ttl = reply_ttl
         self._allowed = protocol.reply_pattern(keys.reply_prefix)
         self._open: dict[str, Fields] = {}
+        self._ended: dict[str, float] = {}
         self._lost: set[str] = set()
         self._waiting: set[asyncio.Task[None]] = set()
         self._fewer = asyncio.Event()
         self._outbox = Outbox(
             client,
             keys,
-            confirm=liveness.confirm,
+            liveness=liveness,
+            observed=observed,
             still_owned=lambda entry_id: entry_id not in self._lost,
             on_done=self._close_entry,
         )
@@ -78,14 +94,18 @@ class Entries:
         self._fewer.clear()
         await self._fewer.wait()
 
-    async def take(self, rows: Sequence[tuple[str, Fields]]) -> None:
-        """Entries that were delivered to this server for the first time; raises RedisError, and then may be repeated.
+    async def take(self, rows: Sequence[tuple[str, Fields]], asked_at: float) -> None:
+        """Entries that Redis named as this server's own when it was asked at that moment (monotonic seconds).
 
-        Entries that are open already are left alone.
+        Entries that are open, or have ended since, are left alone. Raises RedisError, and then may be repeated.
         """
         unsure: list[Request] = []
         for entry_id, fields in rows:
             if entry_id in self._open:
+                continue
+            if (ended_at := self._ended.get(entry_id)) is not None:
+                if ended_at < asked_at:  # a failover to a replica that had not heard of its end has brought it back
+                    self.take_over(entry_id, fields, 1)
                 continue
             request = self._admit(entry_id, fields, 1)
             if request is None:
@@ -105,11 +125,13 @@ class Entries:
         method = self._router.get(request.method)
         fate = fate_of(request, idempotent=method is not None and method.idempotent)
         self.counts[f"recovered_{fate.value}"] += 1
-        if fate is Fate.RUN:
+        if fate is Fate.RUN and request.fresh:
             self._start(request)
+        elif fate is Fate.RUN:
+            self._wait_for_first(request)  # which may still run elsewhere
         elif fate is Fate.UNKNOWN:
             lost = OutcomeUnknownError(f"the server that ran {request.method} has died; it may have run")
-            self._end(request, protocol.dump_reply(Reply.of_error(lost)))
+            self._end(request, Reply.of_error(lost))
         else:
             self._bury(request, f"{deliveries} servers died while they ran it")
 
@@ -119,7 +141,11 @@ class Entries:
         self._lost |= lost
         self.counts["lost"] += len(lost)
         if lost:
-            logger.warning("%d entries were taken over by other servers while this one was silent", len(lost))
+            logger.warning(
+                "%d entries were taken over by other servers while this one was silent",
+                len(lost),
+                extra=about(server=self._server),
+            )
 
     async def drain(self, timeout_seconds: float) -> bool:
         """End what is open, in time or not; whether every reply has reached Redis."""
@@ -144,26 +170,42 @@ class Entries:
             self.counts["expired"] += 1
             self._outbox.add(endings.dropped(request, self._keys))
             return None
-        return request
+        return request if self._is_authentic(request, fields) else None
+
+    def _is_authentic(self, request: Request, fields: Fields) -> bool:
+        """Refuses it otherwise; the record under its id stays, for it may be another caller's."""
+        try:
+            self._signer.check(request.correlation_id, request.method, fields, 1000 * added_seconds(request.entry_id))
+        except UnauthorizedError as error:
+            self.counts["unauthorized"] += 1
+            extra = about(method=request.method, correlation_id=request.correlation_id, server=self._server)
+            logger.warning("a request was refused: %s", error, extra=extra)
+            self._refuse(request, error, forget=False)
+            return False
+        return True
 
     def _start(self, request: Request) -> None:
         self.counts["started"] += 1
+        if metrics.ENABLED:
+            self._observed.started(self._redis_now() - added_seconds(request.entry_id))
         try:
-            self._runner.start(
-                make_call(request, self._redis_now()), protocol.dump_reply, partial(self._finish, request)
-            )
+            self._runner.begin(make_call(request, self._redis_now()), partial(self._finish, request))
         except RPCError as error:
             self._refuse(request, error, forget=True)
 
-    async def _finish(self, request: Request, kept_reply: bytes) -> None:
-        if request.reply_to is None and not kept_reply.startswith(b'{"result"'):
-            error = protocol.read_reply(kept_reply).error
-            self._bury(request, error.message if error is not None else "it failed")
+    def _finish(self, request: Request, reply: Reply) -> None:
+        if request.reply_to is None and reply.error is not None:
+            self._bury(request, reply.error.message)
         else:
-            self._end(request, kept_reply)
+            self._end(request, reply)
 
     async def _start_unless_repeated(self, requests: Sequence[Request]) -> None:
-        records = await self._take_records(requests)
+        try:
+            records = await self._take_records(requests)
+        except FAILURES:
+            for request in requests:
+                del self._open[request.entry_id]  # they have not begun, and will be read again
+            raise
         for request, record in zip(requests, records, strict=True):
             if record is None:
                 self._start(request)
@@ -171,17 +213,21 @@ class Entries:
                 self._answer_repeat(request, record)
 
     async def _take_records(self, requests: Sequence[Request]) -> list[bytes | None]:
-        """None where the record was free and is now this request's."""
+        """None where the record was free, or is this very entry's: then it may run."""
         commands: list[Command] = []
         for request in requests:
             seconds = int(request.timeout_seconds or protocol.KEPT_SECONDS) + int(request.keep_seconds)
             key = self._keys.call(request.correlation_id)
-            commands.append(("SET", key, protocol.TAKEN + request.mark, "NX", "GET", "EX", seconds))
+            record = protocol.taken_record(request.mark, request.entry_id)
+            commands.append(("SET", key, record, "NX", "GET", "EX", seconds))
         answers = await self._client.batch(commands)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
-        return answers
+        return [
+            None if answer == protocol.taken_record(request.mark, request.entry_id) else answer
+            for request, answer in zip(requests, answers, strict=True)
+        ]
 
     def _answer_repeat(self, request: Request, record: bytes) -> bool:
         """False when the first request with this id still runs, and a look at it later has been arranged."""
@@ -191,7 +237,7 @@ class Entries:
             return False
         self.counts["repeated"] += 1
         if repeat is Repeat.ANSWER:
-            self._end(request, record[1 + protocol.MARK_BYTES :])
+            self._end(request, protocol.read_reply(record[1 + protocol.MARK_BYTES :]))
         elif repeat is Repeat.CONFLICT:
             self._refuse(request, MalformedMessageError("this correlation id belongs to another call"), forget=False)
         else:
@@ -213,7 +259,8 @@ class Entries:
                 try:
                     (record,) = await self._take_records([request])
                 except FAILURES as error:
-                    logger.warning("a repeated request waits for Redis: %r", error)
+                    extra = about(method=request.method, correlation_id=request.correlation_id, server=self._server)
+                    logger.warning("a repeated request waits for Redis: %r", error, extra=extra)
                     continue
                 if record is None:
                     self._start(request)  # the first was dropped before it began
@@ -225,8 +272,8 @@ class Entries:
         except asyncio.CancelledError:
             self._refuse(request, ServiceUnavailableError("the server is shutting down"), forget=False)
 
-    def _end(self, request: Request, kept_reply: bytes) -> None:
-        self._outbox.add(endings.ended(request, kept_reply, self._keys, datetime.now(UTC), self._reply_ttl))
+    def _end(self, request: Request, reply: Reply) -> None:
+        self._outbox.add(endings.ended(request, reply, self._keys, datetime.now(UTC), self._reply_ttl))
 
     def _refuse(self, request: Request, error: RPCError, *, forget: bool) -> None:
         self.counts["refused"] += 1
@@ -237,9 +284,7 @@ class Entries:
         """To the dead letters; a caller that waits is told."""
         self.counts["dead"] += 1
         error = OutcomeUnknownError(f"{request.method} was given up: {reason}")
-        ending = endings.ended(
-            request, protocol.dump_reply(Reply.of_error(error)), self._keys, datetime.now(UTC), self._reply_ttl
-        )
+        ending = endings.ended(request, Reply.of_error(error), self._keys, datetime.now(UTC), self._reply_ttl)
         letter = self._letter(request.entry_id, reason, request.deliveries)
         self._outbox.add(Ending(request.entry_id, (*ending.commands, letter)))
 
@@ -259,4 +304,7 @@ class Entries:
     def _close_entry(self, entry_id: str) -> None:
         self._open.pop(entry_id, None)
         self._lost.discard(entry_id)
+        self._ended[entry_id] = time.monotonic()
+        if len(self._ended) > MOST_REMEMBERED:
+            del self._ended[next(iter(self._ended))]
         self._fewer.set()

@@ -11,12 +11,13 @@ import msgspec
 from django_cfg.errors import MalformedMessageError
 from django_cfg.modules.django_rpc import protocol
 from django_cfg.modules.django_rpc.redis_clock import remaining_seconds
+from django_cfg.modules.django_rpc.signing import SIGNATURE, USER, Signer
 from django_cfg.rpc.call import Call
 from django_cfg.rpc.method import Transport
 from django_cfg.rpc.signature import METHOD_NAME
 from django_cfg.rpc.validation import check_json
 
-__all__ = ["Malformed", "Request", "has_expired", "make_call", "read_correlation_id", "read_entry"]
+__all__ = ["Malformed", "Request", "has_expired", "make_call", "read_correlation_id", "read_entry", "resigned"]
 
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -41,7 +42,10 @@ class _Payload(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A readable request. `reply_to` None: nobody waits. `timeout_seconds` 0: no deadline."""
+    """A readable request. `reply_to` None: nobody waits. `timeout_seconds` 0: no deadline.
+
+    `user` is what the caller says until its signature has been checked.
+    """
 
     entry_id: str
     method: str
@@ -55,6 +59,7 @@ class Request:
     key: str = ""
     fresh: bool = False
     traceparent: str = ""
+    user: str = ""
     deliveries: int = 1
 
     @property
@@ -101,7 +106,7 @@ def make_call(request: Request, redis_now: float) -> Call:
         method=request.method,
         params=request.params,
         timeout_seconds=protocol.NO_DEADLINE_SECONDS if endless else max(0.0, _remaining(request, redis_now)),
-        user_id=None,
+        user_id=request.user or None,
         correlation_id=request.correlation_id,
         meta={
             "idempotency_key": request.key or None,
@@ -116,6 +121,15 @@ def make_call(request: Request, redis_now: float) -> Call:
 def read_correlation_id(fields: Mapping[bytes, bytes]) -> str | None:
     """Of an entry that need not be readable otherwise."""
     return _found(_LOOSE_ID, fields.get(protocol.PAYLOAD, b""))
+
+
+def resigned(fields: Mapping[bytes, bytes], signer: Signer, now_ms: int) -> bytes:
+    """The signature under which an entry may be added again; as it is where it was not right."""
+    try:
+        payload = _decode(fields.get(protocol.PAYLOAD, b""))
+    except MalformedMessageError:
+        return fields[SIGNATURE]
+    return signer.renew(payload.correlation_id or payload.cid, payload.method, fields, now_ms)
 
 
 def _remaining(request: Request, redis_now: float) -> float:
@@ -143,6 +157,7 @@ def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], de
     params = bytes(payload.params)
     params = b"{}" if params == b"null" else params
     timeout = _timeout(payload, fields)
+    user = _text(fields, USER)
     return Request(
         entry_id=entry_id,
         method=payload.method,
@@ -150,12 +165,13 @@ def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], de
         correlation_id=correlation_id,
         reply_to=payload.reply_to or None if timeout > 0 else None,
         timeout_seconds=timeout,
-        mark=protocol.call_mark(payload.method, params),
+        mark=protocol.call_mark(payload.method, params, user),
         typed=payload.type == "rpc",
         extended=b"v" in fields,
         key=_text(fields, b"key"),
         fresh=b"fresh" in fields,
         traceparent=_text(fields, b"traceparent"),
+        user=user,
         deliveries=deliveries,
     )
 

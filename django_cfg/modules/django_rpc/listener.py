@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
-from pydantic import ValidationError
-
-from django_cfg.errors import PublishError
-from django_cfg.models.websocket import BroadcastRequest
-from django_cfg.modules.django_rpc.builtin import Delivery, broadcast
+from django_cfg.modules.django_rpc.background import end_tasks
+from django_cfg.modules.django_rpc.broadcasts import BROADCAST_CHANNEL, deliver_published
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import FAILURES, AsyncRedis, consumer_name
 from django_cfg.modules.django_rpc.pause import backoff_seconds
+from django_cfg.rpc.delivery import Delivery
+from django_cfg.rpc.logs import about
 
-__all__ = ["BROADCAST_CHANNEL", "BroadcastListener"]
+__all__ = ["BroadcastListener", "listening"]
 
 logger = logging.getLogger("django_cfg.rpc.redis")
 
-BROADCAST_CHANNEL = "notifications:broadcast"
 LEASE_MS = 5000
 TURN_SECONDS = 1.0
 
@@ -42,7 +42,7 @@ class BroadcastListener:
                     await self._listen()
                 except FAILURES as error:
                     attempt += 1
-                    logger.warning("broadcasts cannot be heard: %r", error)
+                    logger.warning("broadcasts cannot be heard: %r", error, extra=about(server=self._name))
                     await asyncio.sleep(backoff_seconds(attempt))
         finally:
             await self._leave()
@@ -54,7 +54,7 @@ class BroadcastListener:
                 await self._renew()
                 message = await pubsub.get_message(timeout=TURN_SECONDS)
                 if message is not None and self._leads:
-                    await self._deliver(message["data"])
+                    await deliver_published(self._delivery, message["data"])
 
     async def _renew(self) -> None:
         """Every turn, at least once a second."""
@@ -63,18 +63,20 @@ class BroadcastListener:
         if self._leads:
             await self._redis.run("PEXPIRE", self._lease, LEASE_MS)
 
-    async def _deliver(self, data: bytes) -> None:
-        try:
-            await broadcast(self._delivery, BroadcastRequest.model_validate_json(data))
-        except ValidationError as error:
-            logger.warning("a broadcast is no BroadcastRequest: %d faults", error.error_count())
-        except PublishError as error:
-            logger.warning("a broadcast did not reach browsers: %s", error)
-
     async def _leave(self) -> None:
         try:
             if self._leads:
                 await self._redis.run("DEL", self._lease)
             await self._redis.close()
         except FAILURES as error:
-            logger.info("the lease of broadcasts ends by itself: %r", error)
+            logger.info("the lease of broadcasts ends by itself: %r", error, extra=about(server=self._name))
+
+
+@asynccontextmanager
+async def listening(config: WebSocketRPCConfig, delivery: Delivery) -> AsyncGenerator[None]:
+    """Hear broadcasts while the block runs."""
+    task = asyncio.create_task(BroadcastListener(config, delivery).run())
+    try:
+        yield
+    finally:
+        await end_tasks([task])

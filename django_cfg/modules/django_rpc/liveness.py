@@ -30,11 +30,16 @@ class Liveness:
         self.clock = RedisClock()
         self._client = client
         self._keys = keys
-        self._consumer = consumer
+        self.consumer = consumer
         self._on_lapse = on_lapse
         self._until = 0.0
         self._draining = False
         self._lock = asyncio.Lock()
+
+    @property
+    def held(self) -> bool:
+        """Whether others still leave this server's entries alone, as far as its own clock can tell."""
+        return time.monotonic() < self._until
 
     def drain(self) -> None:
         """From the next renewal on this server counts as alive, but not as one that answers."""
@@ -47,9 +52,9 @@ class Liveness:
 
     async def confirm(self) -> None:
         """Returns when the lease is held; raises RedisError."""
-        if time.monotonic() >= self._until:
+        if not self.held:
             async with self._lock:
-                if time.monotonic() >= self._until:
+                if not self.held:
                     await self._renew()
 
     async def join(self) -> None:
@@ -60,19 +65,19 @@ class Liveness:
         except FAILURES as error:
             if "BUSYGROUP" not in str(error):
                 raise
-        await self._run("XGROUP", "CREATECONSUMER", self._keys.stream, self._keys.group, self._consumer)
+        await self._run("XGROUP", "CREATECONSUMER", self._keys.stream, self._keys.group, self.consumer)
 
     async def leave(self) -> None:
         """This consumer ends; raises RedisError."""
         await self._run(
-            "EVAL", scripts.LEAVE, 2, self._keys.stream, self._keys.servers, self._keys.group, self._consumer
+            "EVAL", scripts.LEAVE, 2, self._keys.stream, self._keys.servers, self._keys.group, self.consumer
         )
 
     async def _renew(self) -> None:
         sent = time.monotonic()
         sign = -1 if self._draining else 1
         seconds, microseconds = await self._run(
-            "EVAL", scripts.ALIVE, 1, self._keys.servers, self._consumer, protocol.LIVE_MS, FORGOTTEN_SECONDS, sign
+            "EVAL", scripts.ALIVE, 1, self._keys.servers, self.consumer, protocol.LIVE_MS, FORGOTTEN_SECONDS, sign
         )
         self.clock.sample(sent, time.monotonic(), int(seconds) + int(microseconds) / 1e6)
         if self._until and sent >= self._until:
@@ -84,7 +89,7 @@ class Liveness:
     async def _owned(self) -> set[str]:
         try:
             rows = await self._run(
-                "XPENDING", self._keys.stream, self._keys.group, "-", "+", MOST_OWN_ENTRIES, self._consumer
+                "XPENDING", self._keys.stream, self._keys.group, "-", "+", MOST_OWN_ENTRIES, self.consumer
             )
         except FAILURES as error:
             if "NOGROUP" not in str(error):

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 
 from django_cfg.errors import (
     MalformedMessageError,
@@ -19,13 +20,14 @@ from django_cfg.errors import (
     RPCTimeoutError,
 )
 from django_cfg.modules.django_rpc import protocol
+from django_cfg.modules.django_rpc.broadcasts import BROADCAST_CHANNEL, deliver_published
 from django_cfg.modules.django_rpc.builtin import served_router
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
-from django_cfg.modules.django_rpc.no_claims import NoClaims
 from django_cfg.modules.django_rpc.outgoing import RETRY_AFTER_SECONDS, Outgoing
 from django_cfg.modules.django_rpc.recovery import Repeat, judge_record
 from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slot, sync_slot, wait_for
 from django_cfg.rpc.call import Call, Reply
+from django_cfg.rpc.delivery import Delivery, installed_delivery
 from django_cfg.rpc.lanes import Lanes
 from django_cfg.rpc.method import Transport
 from django_cfg.rpc.router import get_global_router
@@ -70,8 +72,12 @@ class MemoryTransport:
         return f"{int(time.time() * 1000)}-{next(self._ids)}"
 
     def publish(self, channel: str, message: bytes) -> int:
-        """Nobody subscribes to channels here."""
-        return 0
+        """Where this process reaches browsers it is the one subscriber of BROADCAST_CHANNEL."""
+        delivery = installed_delivery()
+        if delivery is None or channel != BROADCAST_CHANNEL:
+            return 0
+        self._running().deliver(delivery, message)
+        return 1
 
     def close(self) -> None:
         with self._lock:
@@ -105,6 +111,11 @@ class _Server:
     def submit(self, slots: Sequence[Slot]) -> None:
         self._loop.call_soon_threadsafe(self._begin_all, slots)
 
+    def deliver(self, delivery: Delivery, message: bytes) -> None:
+        """Whoever published does not wait; what fails unexpectedly is in the log."""
+        work = asyncio.run_coroutine_threadsafe(deliver_published(delivery, message), self._loop)
+        work.add_done_callback(lambda done: done.result())  # raises what has failed, which concurrent.futures logs
+
     def close(self) -> None:
         """Cut short what runs, and end the thread."""
         asyncio.run_coroutine_threadsafe(self._runner.drain(0), self._loop).result(CLOSE_SECONDS)
@@ -115,10 +126,8 @@ class _Server:
 
     def _run(self, started: Future[CallRunner]) -> None:
         asyncio.set_event_loop(self._loop)
-        router = served_router(get_global_router(), None)
-        started.set_result(
-            CallRunner(router, lanes=self._lanes, claims=NoClaims(), limits=Limits(self._most, self._most))
-        )
+        router = served_router(get_global_router())
+        started.set_result(CallRunner(router, lanes=self._lanes, limits=Limits(self._most, self._most)))
         self._loop.run_forever()
 
     def _begin_all(self, slots: Sequence[Slot]) -> None:
@@ -139,20 +148,18 @@ class _Server:
         self._open += 1
         slot.run_id = "begun"
 
-        async def send(kept_reply: bytes) -> None:
-            self._finish(slot, kept_reply)
-
         try:
-            self._runner.start(_call(outgoing), protocol.dump_reply, send)
+            self._runner.begin(_call(outgoing), partial(self._finish, slot))
         except RPCError as error:
-            self._finish(slot, protocol.dump_reply(Reply.of_error(error)))
+            self._finish(slot, Reply.of_error(error))
 
-    def _finish(self, slot: Slot, kept_reply: bytes) -> None:
-        outgoing, reply = slot.outgoing, protocol.read_reply(kept_reply)
+    def _finish(self, slot: Slot, reply: Reply) -> None:
+        outgoing = slot.outgoing
         self._open -= 1
         if outgoing.key and reply.error is not None and reply.error.retryable:
             del self._records[outgoing.correlation_id]
         else:
+            kept_reply = protocol.dump_reply(reply)
             self._keep(outgoing, protocol.finished_record(outgoing.mark, kept_reply, keyed=bool(outgoing.key)))
         for waiting in (slot, *self._repeats.pop(outgoing.correlation_id, ())):
             waiting.settle(reply)
@@ -184,7 +191,7 @@ def _call(outgoing: Outgoing) -> Call:
         method=outgoing.method,
         params=outgoing.params,
         timeout_seconds=outgoing.timeout_seconds or protocol.NO_DEADLINE_SECONDS,
-        user_id=None,
+        user_id=outgoing.as_user or None,
         correlation_id=outgoing.correlation_id,
         meta={
             "idempotency_key": outgoing.key or None,

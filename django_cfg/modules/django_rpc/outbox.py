@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Any
 
-from django_cfg.modules.django_rpc.connecting import FAILURES, AsyncRedis
-from django_cfg.modules.django_rpc.endings import Ending, batch_commands
+from django_cfg.modules.django_rpc import scripts
+from django_cfg.modules.django_rpc.connecting import FAILURES, is_missing_script
+from django_cfg.modules.django_rpc.direct import DirectRedis
+from django_cfg.modules.django_rpc.endings import Ending, finish_command
+from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.modules.django_rpc.server_metrics import StreamMetrics
+from django_cfg.rpc import metrics
+from django_cfg.rpc.logs import about
 
 __all__ = ["Outbox"]
 
@@ -22,21 +29,23 @@ BATCH = 256
 class Outbox:
     """Tries until Redis takes them: how many there can be is bounded by the entries that are open.
 
-    `confirm()` is awaited before each batch, and `still_owned(entry_id)` asked for each ending after it.
+    The lease is confirmed before each batch, and `still_owned(entry_id)` asked for each ending after that.
     """
 
     def __init__(
         self,
-        client: AsyncRedis,
+        client: DirectRedis,
         keys: Keys,
         *,
-        confirm: Callable[[], Awaitable[None]],
+        liveness: Liveness,
+        observed: StreamMetrics,
         still_owned: Callable[[str], bool],
         on_done: Callable[[str], None],
     ) -> None:
         self._client = client
         self._keys = keys
-        self._confirm = confirm
+        self._liveness = liveness
+        self._observed = observed
         self._still_owned = still_owned
         self._on_done = on_done
         self._queue: deque[Ending] = deque()
@@ -68,18 +77,33 @@ class Outbox:
         attempt = 0
         while True:
             try:
-                await self._confirm()
+                await self._liveness.confirm()
                 owned = [ending for ending in batch if self._still_owned(ending.entry_id)]
                 if owned:
-                    await self._execute(owned)
+                    await self._finish(owned)
             except FAILURES as error:
                 attempt += 1
-                logger.warning("%d replies wait for Redis: %r", len(batch), error)
+                logger.warning("%d replies wait for Redis: %r", len(batch), error, extra=self._about())
                 await asyncio.sleep(backoff_seconds(attempt))
             else:
                 return
 
-    async def _execute(self, batch: list[Ending]) -> None:
-        for answer in await self._client.batch(batch_commands(batch, self._keys), atomic=True):
-            if isinstance(answer, Exception):  # a reply list that is no list, say; the others have arrived
-                logger.error("Redis refused part of a reply: %r", answer)
+    async def _finish(self, batch: list[Ending]) -> None:
+        gone, *errors = await self._run(finish_command(batch, self._keys, self._liveness.consumer))
+        if gone:  # taken over by others meanwhile, or ended by the same command, whose answer was lost
+            logger.warning("%d entries were no longer this server's to answer", gone, extra=self._about())
+        for error in errors:  # a reply list that is no list, say; the others have arrived
+            logger.error("Redis refused part of a reply: %r", error, extra=self._about())
+        if metrics.ENABLED:
+            self._observed.ended(batch)
+
+    def _about(self) -> dict[str, str]:
+        return about(server=self._liveness.consumer)
+
+    async def _run(self, command: tuple[str | bytes | int, ...]) -> Any:
+        try:
+            return await self._client.run(*command)
+        except FAILURES as error:
+            if not is_missing_script(error):
+                raise
+            return await self._client.run("EVAL", scripts.FINISH, *command[2:])

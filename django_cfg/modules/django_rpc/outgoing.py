@@ -13,6 +13,7 @@ from typing import TypeAlias
 from django_cfg.errors import NoResponders, RPCConnectionError, RPCError, RPCErrorCode, RPCOverloadedError
 from django_cfg.modules.django_rpc import protocol, scripts
 from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.modules.django_rpc.signing import SIGNATURE, USER, Signer
 from django_cfg.rpc.call import Reply
 
 __all__ = [
@@ -36,7 +37,7 @@ RETRY_AFTER_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """`timeout_seconds` 0: nobody waits for a reply. `key`: the caller's idempotency key."""
+    """`timeout_seconds` 0: nobody waits for a reply. `key`: the caller's idempotency key. `signer`: signs it."""
 
     method: str
     params: bytes
@@ -45,6 +46,8 @@ class Outgoing:
     mark: bytes
     key: str = ""
     traceparent: str = ""
+    as_user: str = ""
+    signer: Signer | None = None
 
     @property
     def keep_ms(self) -> int:
@@ -62,11 +65,19 @@ class AfterLoss(Enum):
     UNKNOWN = "unknown"
 
 
-def prepare(method: str, params: bytes, timeout_seconds: float, key: str = "", traceparent: str = "") -> Outgoing:
+def prepare(
+    method: str,
+    params: bytes,
+    timeout_seconds: float,
+    key: str = "",
+    *,
+    as_user: str = "",
+    signer: Signer | None = None,
+) -> Outgoing:
     """A request with an id of its own, or the one that belongs to its key."""
     correlation_id = protocol.keyed_correlation_id(method, key) if key else str(uuid.uuid4())
-    mark = protocol.call_mark(method, params)
-    return Outgoing(method, params, correlation_id, timeout_seconds, mark, key, traceparent)
+    mark = protocol.call_mark(method, params, as_user)
+    return Outgoing(method, params, correlation_id, timeout_seconds, mark, key, as_user=as_user, signer=signer)
 
 
 def enqueue_command(
@@ -135,4 +146,14 @@ def _fields(outgoing: Outgoing, reply_to: str, now: datetime) -> list[Argument]:
         fields += ["key", outgoing.key]
     if outgoing.traceparent:
         fields += ["traceparent", outgoing.traceparent]
+    if outgoing.signer is not None:
+        fields += _signed_fields(outgoing, outgoing.signer, fields, now)
     return fields
+
+
+def _signed_fields(outgoing: Outgoing, signer: Signer, fields: Sequence[Argument], now: datetime) -> list[Argument]:
+    more: list[Argument] = [USER, outgoing.as_user] if outgoing.as_user else []
+    texts = [part if isinstance(part, bytes) else str(part).encode() for part in (*fields, *more)]
+    signed = dict(zip(texts[::2], texts[1::2], strict=True))
+    signature = signer.sign(outgoing.correlation_id, outgoing.method, signed, int(now.timestamp() * 1000))
+    return [*more, SIGNATURE, signature]

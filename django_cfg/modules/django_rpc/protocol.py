@@ -8,14 +8,16 @@ Key                        Type    Written by   Holds, and how long it lives
 `<prefix><id>`             list    servers      replies of one call, or of one process; 60 s (`response_key_ttl`)
 `rpc:servers:<stream>`     zset    servers      consumer -> ms until which it lives, negative while it drains; and
                                                 "served" -> 0: servers of this kind have been here; a day
-`rpc:call:<correlation>`   string  callers,     `?` mark: enqueued; `=` mark reply: finished; `!` mark: finished, its
-                                   servers      reply too large to keep. The mark binds it to method and parameters.
+`rpc:call:<correlation>`   string  callers,     `?` mark: enqueued, and then the entry that a server has taken up, where
+                                   servers      it was not the first; `=` mark reply: finished; `!` mark: finished, its
+                                                reply too large to keep. The mark binds it to method and parameters.
                                                 Until two minutes after the deadline; with an idempotency key, a day
 `rpc:listener:<channel>`   string  servers      the one that delivers broadcasts to browsers; 5 s
 
 Fields of a request entry: `payload`, the JSON that django-ipc knows, and beside it, which django-ipc ignores:
 `v` (the caller reads the reply's key `error_data`), `key` (an idempotency key), `fresh` (this correlation id was never
-enqueued before: set by the enqueueing script alone), `timeout_ms` (the exact one), `traceparent`.
+enqueued before: set by the enqueueing script alone), `timeout_ms` (the exact one), `traceparent`, `user` (the caller
+speaks for that user; only with a signature), `signature` (of all that counts: see `signing`).
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ __all__ = [
     "read_response",
     "render_response",
     "reply_pattern",
+    "taken_record",
 ]
 
 PAYLOAD = b"payload"
@@ -105,13 +108,14 @@ def reply_pattern(prefix: str) -> re.Pattern[str]:
     return re.compile(re.escape(prefix) + r"[A-Za-z0-9_.:-]{1,150}")
 
 
-def call_mark(method: str, params: bytes) -> bytes:
-    """Binds a correlation id to one method and its parameters, however the JSON is spaced."""
+def call_mark(method: str, params: bytes, user: str = "") -> bytes:
+    """Binds a correlation id to one method, its parameters, however the JSON is spaced, and for whom it is called."""
     try:
         params = msgspec.json.format(params, indent=-1)
     except msgspec.DecodeError as error:
         raise MalformedMessageError("the parameters are not valid JSON") from error
-    return hashlib.blake2b(method.encode() + b"\0" + params, digest_size=MARK_BYTES).digest()
+    bound = f"{method}\0{user}" if user else method
+    return hashlib.blake2b(bound.encode() + b"\0" + params, digest_size=MARK_BYTES).digest()
 
 
 def keyed_correlation_id(method: str, idempotency_key: str) -> str:
@@ -146,6 +150,11 @@ def read_reply(kept: bytes) -> Reply:
     if kept.startswith(_RESULT_HEAD):
         return Reply(result=kept[len(_RESULT_HEAD) : -1])
     return Reply(error=WireError.model_validate_json(kept[len(b'{"error":') : -1]))
+
+
+def taken_record(mark: bytes, entry_id: str) -> bytes:
+    """The record of a call that a server has taken up; its entry is named, so that a lost answer leaves no doubt."""
+    return TAKEN + mark + entry_id.encode()
 
 
 def finished_record(mark: bytes, kept_reply: bytes, *, keyed: bool) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 
 from django_cfg.errors import RPCConnectionError, RPCError, RPCTimeoutError
 from django_cfg.modules.django_rpc import scripts
+from django_cfg.modules.django_rpc.client_metrics import fused_calls, shared_calls
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import FAILURES, Redis, is_missing_script, is_refusal
 from django_cfg.modules.django_rpc.demux import SharedPath
@@ -48,6 +49,7 @@ class RedisTransport:
         with self._lock:
             self._in_flight += 1
             fused = self._in_flight <= self._most_fused
+        (fused_calls if fused else shared_calls).inc()
         try:
             return self._fused_call(outgoing, deadline) if fused else self._shared_call(outgoing, deadline)
         finally:
@@ -57,6 +59,7 @@ class RedisTransport:
     def many(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
         deadlines = [time.monotonic() + outgoing.timeout_seconds for outgoing in outgoings]
         made = [sync_slot(outgoing) for outgoing in outgoings]
+        shared_calls.inc(len(made))
         self._shared.submit(slot for slot, _ in made)
         try:
             for (_, wait), deadline in zip(made, deadlines, strict=True):
@@ -68,6 +71,7 @@ class RedisTransport:
 
     async def amany(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
         made = [async_slot(outgoing) for outgoing in outgoings]
+        shared_calls.inc(len(made))
         self._shared.submit(slot for slot, _ in made)
         try:
             await asyncio.gather(*(wait_for(event, slot.outgoing.timeout_seconds) for slot, event in made))

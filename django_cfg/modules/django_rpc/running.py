@@ -14,6 +14,8 @@ from typing import Protocol
 
 from django.db import connections
 
+from django_cfg.rpc.logs import about
+
 __all__ = ["Runnable", "run_processes", "run_until_stopped"]
 
 logger = logging.getLogger("django_cfg.rpc.redis")
@@ -50,35 +52,35 @@ async def _announce(server: Runnable, on_ready: Callable[[], None]) -> None:
     on_ready()
 
 
-def run_processes(count: int, work: Callable[[], int]) -> int:
-    """The exit status of `work`, or of the worst of `count` processes of it; one that dies is replaced."""
-    return work() if count == 1 else _Family(work).run(count)
+def run_processes(count: int, work: Callable[[int], int]) -> int:
+    """The exit status of `work(0)`, or of the worst of `count` processes of it; one that dies is replaced."""
+    return work(0) if count == 1 else _Family(work).run(count)
 
 
 class _Family:
     """Forked before any thread or connection exists; a child ends in order also when its parent was killed."""
 
-    def __init__(self, work: Callable[[], int]) -> None:
+    def __init__(self, work: Callable[[int], int]) -> None:
         self._work = work
-        self._children: set[int] = set()
+        self._children: dict[int, int] = {}
         self._stopping = False
 
     def run(self, count: int) -> int:
         connections.close_all()
         previous = {number: signal.signal(number, self._stop) for number in STOPPING}
         try:
-            for _ in range(count):
-                self._fork()
+            for index in range(count):
+                self._fork(index)
             return self._watch()
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _fork(self) -> None:
+    def _fork(self, index: int) -> None:
         parent = os.getpid()
         pid = os.fork()
         if pid:
-            self._children.add(pid)
+            self._children[pid] = index
             if self._stopping:  # the signal came between the fork and this line
                 os.kill(pid, signal.SIGTERM)
             return
@@ -87,9 +89,9 @@ class _Family:
         threading.Thread(target=_end_with, args=(parent,), name="rpc-parent", daemon=True).start()
         status = 1
         try:
-            status = self._work()
+            status = self._work(index)
         except Exception:
-            logger.exception("a server process failed")
+            logger.exception("a server process failed", extra=about())
         finally:
             os._exit(status)
 
@@ -97,14 +99,15 @@ class _Family:
         worst = 0
         while self._children:
             pid, status = os.wait()
-            self._children.discard(pid)
+            index = self._children.pop(pid)
             code = os.waitstatus_to_exitcode(status)
             if self._stopping:
                 worst = max(worst, abs(code))
             else:
-                logger.error("server process %d ended with status %d; another takes its place", pid, code)
+                text = "server process %d ended with status %d; another takes its place"
+                logger.error(text, pid, code, extra=about())
                 time.sleep(RESTART_SECONDS)
-                self._fork()
+                self._fork(index)
         return worst
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import hashlib
 
-__all__ = ["ALIVE", "CLAIM", "ENQUEUE", "ENQUEUE_SHA", "EXPLAIN", "LEAVE", "NO_RESPONDERS", "OVERLOADED"]
+__all__ = [
+    "ALIVE",
+    "CLAIM",
+    "ENQUEUE",
+    "ENQUEUE_SHA",
+    "EXPLAIN",
+    "FINISH",
+    "FINISH_SHA",
+    "LEAVE",
+    "NO_RESPONDERS",
+    "OVERLOADED",
+]
 
 NO_RESPONDERS = b"!no_responders"
 OVERLOADED = b"!overloaded"
@@ -102,6 +113,39 @@ if #pending < tonumber(ARGV[4]) and ARGV[5] == '1' then
 end
 return claimed
 """
+
+FINISH = """
+-- KEYS: stream. ARGV: group, consumer, then per entry its id, its number of commands, and per command the number of its
+--       words, and its words
+-- Ends entries: each is removed and its commands run (the reply, the record), in one step with the question whether it
+-- is still the consumer's own. Only Redis can ask it: what a server sends may be held up on its way, until others have
+-- taken over. What arrives twice finds its entries gone. Removal comes first: it passes also when memory is full.
+-- Returns how many entries were not its own, and then the errors of commands.
+local answers, at = {0}, 3
+while ARGV[at] do
+  local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[at], ARGV[at], 1)
+  local own = not pending.err and pending[1] and pending[1][2] == ARGV[2]
+  if own then
+    redis.call('XACK', KEYS[1], ARGV[1], ARGV[at])
+    redis.call('XDEL', KEYS[1], ARGV[at])
+  else
+    answers[1] = answers[1] + 1
+  end
+  local count = tonumber(ARGV[at + 1])
+  at = at + 2
+  for _ = 1, count do
+    local width = tonumber(ARGV[at])
+    if own then
+      local answer = redis.pcall(unpack(ARGV, at + 1, at + width))
+      if type(answer) == 'table' and answer.err then answers[#answers + 1] = answer.err end
+    end
+    at = at + width + 1
+  end
+end
+return answers
+"""
+
+FINISH_SHA = hashlib.sha1(FINISH.encode(), usedforsecurity=False).hexdigest()
 
 LEAVE = """
 -- KEYS: stream, servers. ARGV: group, consumer

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django_cfg.modules.django_rpc import scripts
+from django_cfg.modules.django_rpc.background import end_tasks
+from django_cfg.modules.django_rpc.conf import signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
     BLOCKING_SECONDS,
@@ -20,13 +23,17 @@ from django_cfg.modules.django_rpc.connecting import (
     consumer_name,
     pairs,
 )
+from django_cfg.modules.django_rpc.direct import DirectRedis
 from django_cfg.modules.django_rpc.entries import Entries, Fields
+from django_cfg.modules.django_rpc.eviction import eviction_warning, read_policy
 from django_cfg.modules.django_rpc.liveness import Liveness
-from django_cfg.modules.django_rpc.no_claims import NoClaims
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.recovery import Consumer, dead_consumers, read_consumers
+from django_cfg.modules.django_rpc.server_metrics import StreamMetrics
+from django_cfg.rpc import metrics
 from django_cfg.rpc.lanes import Lanes
+from django_cfg.rpc.logs import about
 from django_cfg.rpc.router import MessageRouter
 from django_cfg.rpc.runner import CallRunner, Limits
 
@@ -37,6 +44,8 @@ logger = logging.getLogger("django_cfg.rpc.redis")
 MOST_AT_ONCE = 128
 HEARTBEAT_SECONDS = 1.0
 LEAVE_SECONDS = 5.0
+STUCK_SECONDS = 30.0
+"""Each turn of the read loop is over in much less, also while Redis is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +73,29 @@ class StreamServer:
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()
         self._reader_id = 0
-        self._reader = AsyncRedis(config, 1, BLOCKING_SECONDS)
+        self._reader = DirectRedis(config, BLOCKING_SECONDS)
+        self._replies = DirectRedis(config)
         self._writer = AsyncRedis(config, min(4, config.redis_max_connections))
         self._lanes = Lanes(self._options.database_lanes)
         bound = self._options.concurrency
-        self._runner = CallRunner(router, lanes=self._lanes, claims=NoClaims(), limits=Limits(bound, bound))
+        self._runner = CallRunner(router, lanes=self._lanes, limits=Limits(bound, bound))
         self._liveness = Liveness(self._writer, self._keys, self.consumer, lambda owned: self._entries.keep_only(owned))
+        self._observed = StreamMetrics(stream, config.stream_maxlen, config.response_key_ttl)
+        self._turned = time.monotonic()
         self._entries = Entries(
-            self._writer,
+            self._replies,
             self._keys,
             router=router,
             runner=self._runner,
             liveness=self._liveness,
+            signer=signer_for(config, stream),
+            observed=self._observed,
             reply_ttl=config.response_key_ttl,
         )
 
     @property
     def counts(self) -> Counter[str]:
-        """How many entries were started, expired, malformed, refused, repeated, recovered, lost or buried."""
+        """Entries by what became of them: started, expired, malformed, unauthorized, refused, repeated and so on."""
         return self._entries.counts
 
     @property
@@ -98,6 +112,17 @@ class StreamServer:
         """Read nothing more, finish what runs, then let `run` return."""
         self._stop.set()
 
+    def why_dead(self) -> str:
+        """Empty while the read loop turns, or this server drains."""
+        silent = time.monotonic() - self._turned
+        return "" if self.stopped or silent < STUCK_SECONDS else f"nothing has been read for {silent:.0f} s"
+
+    def why_unready(self) -> str:
+        """Empty while callers count this server as one that answers."""
+        if self.stopped:
+            return "draining"
+        return "" if self._ready.is_set() and self._liveness.held else "Redis cannot be reached"
+
     async def ready(self) -> None:
         """Returns when the group exists and this server counts as alive."""
         await self._ready.wait()
@@ -110,15 +135,14 @@ class StreamServer:
             self._liveness.drain()
             return await self._drain()
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.wait(background)
+            await end_tasks(background)
             await self._close()
 
     async def _read(self) -> None:
         """Survives whatever happens to Redis: a lost link, a restart, a FLUSHALL."""
         joined, unsure, attempt = False, False, 0
         while not self._stop.is_set():
+            self._turned = time.monotonic()
             try:
                 if not joined:
                     await self._liveness.join()
@@ -126,25 +150,33 @@ class StreamServer:
                     joined = True
                     self._ready.set()
                 if unsure:
-                    await self._entries.take(await self._fetch("0"))
-                    unsure = False
-                await self._read_once()
+                    await self._liveness.confirm()
+                    asked_at = time.monotonic()
+                    await self._entries.take(await self._fetch("0"), asked_at)
+                unsure = not await self._read_once()
                 attempt = 0
             except FAILURES as error:
                 if "NOGROUP" in str(error):
-                    logger.warning("the group %s has gone; it is created again", self._keys.group)
+                    extra = about(server=self.consumer)
+                    logger.warning("the group %s has gone; it is created again", self._keys.group, extra=extra)
                 else:
                     attempt += 1
-                    logger.warning("Redis failed: %r", error)
+                    logger.warning("Redis failed: %r", error, extra=about(server=self.consumer))
                     await self._pause(backoff_seconds(attempt))
                 # An answer may have been lost on its way: entries that are ours and that we have not seen.
                 joined, unsure = False, True
 
-    async def _read_once(self) -> None:
+    async def _read_once(self) -> bool:
+        """False when this server has been silent so long that what it has read may be others' by now."""
         if not self._free():
             await self._room()
-            return
-        await self._entries.take(await self._fetch(">"))
+            return True
+        asked_at = time.monotonic()
+        rows = await self._fetch(">")
+        if rows and not self._liveness.held:
+            return False
+        await self._entries.take(rows, asked_at)
+        return True
 
     async def _fetch(self, after: str) -> list[tuple[str, Fields]]:
         """Never more than can start now; `after` "0" means those of ours that have not ended, which may be open."""
@@ -179,19 +211,38 @@ class StreamServer:
         try:
             await self._writer.run("CLIENT", "UNBLOCK", self._reader_id)
         except FAILURES as error:
-            logger.info("the reader could not be woken and wakes by itself: %r", error)
+            extra = about(server=self.consumer)
+            logger.info("the reader could not be woken and wakes by itself: %r", error, extra=extra)
 
     async def _heartbeat(self) -> None:
         await self._ready.wait()
+        await self._warn_of_eviction()
         while True:
             try:
                 await self._liveness.renew()
                 if not self._stop.is_set():
                     await self._recover()
+                if metrics.ENABLED:
+                    await self._tell_metrics()
             except FAILURES as error:
                 if "NOGROUP" not in str(error):  # the reader creates it again
-                    logger.warning("Redis failed at a heartbeat: %r", error)
+                    logger.warning("Redis failed at a heartbeat: %r", error, extra=about(server=self.consumer))
             await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _warn_of_eviction(self) -> None:
+        extra = about(server=self.consumer)
+        try:
+            warning = eviction_warning(read_policy(await self._writer.run("INFO", "memory")))
+        except FAILURES as error:
+            logger.info("Redis does not say whether it deletes keys: %r", error, extra=extra)
+            return
+        if warning:
+            logger.warning(warning, extra=extra)
+
+    async def _tell_metrics(self) -> None:
+        backlog: Any = await self._writer.run("XLEN", self._keys.stream)
+        dead_letters: Any = await self._writer.run("XLEN", self._keys.dead)
+        self._observed.tell(self.counts, in_flight=self.in_flight, backlog=int(backlog), dead_letters=int(dead_letters))
 
     async def _recover(self) -> None:
         rows: Any = await self._writer.run("XINFO", "CONSUMERS", self._keys.stream, self._keys.group)
@@ -210,7 +261,8 @@ class StreamServer:
             int(consumer.ours),
         )  # fmt: skip
         if claimed:
-            logger.warning("%d entries of %s, which has died, are taken over", len(claimed), consumer.name)
+            extra = about(server=self.consumer)
+            logger.warning("%d entries of %s, which has died, are taken over", len(claimed), consumer.name, extra=extra)
         for entry_id, deliveries, fields in claimed:
             if fields is not None:
                 self._entries.take_over(entry_id.decode(), dict(pairs(fields)), int(deliveries))
@@ -218,7 +270,8 @@ class StreamServer:
     async def _drain(self) -> bool:
         answered = await self._entries.drain(self._options.drain_seconds)
         if not answered:
-            logger.error("%d entries could not be answered before the end", len(self._entries))
+            extra = about(server=self.consumer)
+            logger.error("%d entries could not be answered before the end", len(self._entries), extra=extra)
         return answered
 
     async def _close(self) -> None:
@@ -226,10 +279,12 @@ class StreamServer:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._liveness.leave()
         except FAILURES as error:
-            logger.warning("Redis could not be told that this server ends: %r", error)
+            extra = about(server=self.consumer)
+            logger.warning("Redis could not be told that this server ends: %r", error, extra=extra)
         self._entries.close()
         self._lanes.close()
-        await self._reader.close()
+        self._reader.close()
+        self._replies.close()
         await self._writer.close()
 
 

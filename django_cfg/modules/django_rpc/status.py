@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_cfg.modules.django_rpc.connecting import Redis, pairs
+from django_cfg.modules.django_rpc.eviction import read_policy
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.redis_clock import added_seconds
 
@@ -17,7 +18,8 @@ __all__ = ["Status", "read_status"]
 class Status:
     """`waiting` entries no server has read, `running` ones some server has; `oldest_seconds` 0 when there is none.
 
-    `servers`: entries in flight by the name of each live server. `draining`: those that end.
+    `servers`: entries in flight by the name of each live server. `draining`: those that end. `maxmemory_policy` is
+    empty when Redis does not say.
     """
 
     stream: str
@@ -27,6 +29,7 @@ class Status:
     running: int
     oldest_seconds: float
     dead_letters: int
+    maxmemory_policy: str
 
 
 def read_status(redis: Redis, keys: Keys) -> Status:
@@ -51,7 +54,14 @@ def read_status(redis: Redis, keys: Keys) -> Status:
         running=running,
         oldest_seconds=max(0.0, now - added_seconds(first[0][0].decode())) if first else 0.0,
         dead_letters=dead,
+        maxmemory_policy=_policy(redis),
     )
+
+
+def _policy(redis: Redis) -> str:
+    """A user of Redis with few rights may not ask."""
+    (info,) = redis.batch([("INFO", "memory")])
+    return read_policy(info)
 
 
 def _in_flight(redis: Redis, keys: Keys) -> dict[str, int]:

@@ -181,7 +181,7 @@ async def test_thousands_of_calls_leave_nothing_behind() -> None:
         world.start("add", b'{"a":1}', correlation_id=str(number), user_id=str(number % 3))
     await until(lambda: len(world.replies.sent) == 1500)
     await until(lambda: world.runner.in_flight == 0)
-    assert not world.runner._tasks  # pyright: ignore[reportPrivateUsage]
+    await until(lambda: not world.runner._tasks)  # pyright: ignore[reportPrivateUsage]
     assert not world.runner._running  # pyright: ignore[reportPrivateUsage]
 
 

@@ -26,6 +26,10 @@ class RedisServer:
         self.port = _free_port()
         self.url = f"redis://127.0.0.1:{self.port}/2"
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def start(self) -> None:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory)]
         self._process = subprocess.Popen(
@@ -79,12 +83,16 @@ class RedisServer:
 
 
 def require_redis_server() -> None:
-    """Fails where tests are to be complete, skips elsewhere."""
     if shutil.which("redis-server") is None:
-        message = "redis-server is not installed"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        missing_program("redis-server")
+
+
+def missing_program(name: str) -> None:
+    """Fails where tests are to be complete, skips elsewhere."""
+    message = f"{name} is not installed"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def _free_port() -> int:

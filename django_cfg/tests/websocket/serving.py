@@ -17,6 +17,8 @@ from django_cfg.modules.django_rpc.server import ServerOptions, StreamServer
 from django_cfg.rpc.router import MessageRouter
 
 BOUND_SECONDS = 15.0
+LONGEST_NAME = "a-b." + "x" * 124
+"""What a router takes, and an older server would not."""
 
 
 class EchoParams(BaseModel):
@@ -45,6 +47,7 @@ class Handlers:
         for name in ("typed", "boom", "wordy", "silent_failure", "nothing", "held", "effect"):
             router.register_handler(name, getattr(self, name))
         router.register_handler("again", self.effect, idempotent=True)
+        router.register_handler(LONGEST_NAME, self.effect)
         return router
 
     async def typed(self, conn: Any, params: EchoParams) -> EchoResult:
@@ -119,7 +122,7 @@ class Running:
 @contextmanager
 def serving(config: WebSocketRPCConfig, handlers: Handlers, **options: Any) -> Generator[Running]:
     """Serve while the block runs; it may stop the server itself."""
-    running = Running(config, served_router(handlers.router(), None), ServerOptions(**options))
+    running = Running(config, served_router(handlers.router()), ServerOptions(**options))
     try:
         yield running
     finally:

@@ -281,6 +281,31 @@ class TestBroadcasts:
         with pytest.raises(ValidationError, match=message):
             BroadcastRequest.model_validate({"event_type": "e", "payload": {}} | address)
 
+    @pytest.mark.parametrize(
+        ("said", "event", "payload"),
+        [
+            (
+                {"type": "warning", "title": "Soon", "message": "Maintenance", "data": {"minutes": 5}},
+                "warning",
+                {"title": "Soon", "message": "Maintenance", "data": {"minutes": 5}},
+            ),
+            (
+                {"title": "Hello", "message": "All", "data": None},
+                "info",
+                {"title": "Hello", "message": "All"},
+            ),
+        ],
+    )
+    def test_the_older_shape_is_read(self, said: dict[str, Any], event: str, payload: dict[str, Any]) -> None:
+        made = BroadcastRequest.model_validate({"target": "room", "room": "lobby", **said})
+
+        assert (made.event_type, made.payload, made.room) == (event, payload, "lobby")
+
+    def test_an_event_of_its_own_goes_before_the_older_shape(self) -> None:
+        given = {"target": "all", "event_type": "e", "payload": {"n": 1}, "message": "unknown key"}
+
+        assert BroadcastRequest.model_validate(given).payload == {"n": 1}
+
     def test_a_response_counts(self) -> None:
         assert BroadcastResponse(target="all", recipients=3).recipients == 3
         with pytest.raises(ValidationError):

@@ -1,8 +1,9 @@
 import { APIClient, CentrifugoRPCClient, type ClientState, type TodoItem, type TodoListResult } from '../clients/typescript';
 import { find } from './dom';
 import { Items } from './items';
+import { Notice, type Notification } from './notice';
 import { Problem } from './problem';
-import { fetchToken, LoggedOut, type ConnectionToken } from './token';
+import { fetchToken, LoggedOut, post, type ConnectionToken } from './token';
 import { Wire } from './wire';
 
 const LIMIT = 200;
@@ -12,6 +13,7 @@ type Filter = 'all' | 'open' | 'done';
 const COMPLETED = { all: null, open: false, done: true } as const;
 const NOTHING = { all: 'Nothing here yet. Add your first todo above.', open: 'Nothing left to do.', done: 'Nothing done yet.' } as const;
 const STATES = { connecting: 'Connecting…', connected: 'Connected', disconnected: 'Not connected' } as const;
+const NOTIFICATIONS = ['todos.reminder', 'order_update']; // the second is what the documentation's first example sends
 const AGAIN = { text: 'Try again', href: '' }; // loads the page again
 
 interface TodosChanged {
@@ -21,6 +23,7 @@ interface TodosChanged {
 
 const addresses = find('#todos').dataset;
 const problem = new Problem(find('#problem'));
+const notice = new Notice(find('#notice'));
 const wire = new Wire(find('#wire'));
 const items = new Items(find('#items'), {
   tick: (todo, completed) => update(`“${todo.title}” was not changed`, { id: todo.id, completed }),
@@ -48,6 +51,12 @@ function open({ token, user_id }: ConnectionToken): { rpc: CentrifugoRPCClient; 
     wire.pushed('todos.changed', data);
     look();
   });
+  for (const event of NOTIFICATIONS) {
+    rpc.on<Notification>(event, (data) => {
+      wire.pushed(event, data);
+      notice.show(data);
+    });
+  }
   return { rpc, api: new APIClient(rpc) };
 }
 
@@ -145,6 +154,18 @@ async function remove({ id, title }: TodoItem): Promise<boolean> {
   return answer !== undefined;
 }
 
+/** A plain request: the view calls over RPC, and the answer comes to all windows over their sockets. */
+async function remind(): Promise<void> {
+  problem.over('remind');
+  try {
+    const response = await post(addresses['remindUrl'] ?? '');
+    const answer = (await response.json()) as { error?: string };
+    if (!response.ok) throw new Error(answer.error ?? `HTTP ${response.status}`);
+  } catch (error) {
+    problem.show('remind', `Nobody was reminded: ${textOf(error)}`);
+  }
+}
+
 /** What the server answered; when it has refused, its words are shown. Either way the list may have changed. */
 async function change<R>(otherwise: string, answer: Promise<R>): Promise<R | undefined> {
   problem.over('change');
@@ -163,6 +184,7 @@ function textOf(error: unknown): string {
 }
 
 find('#new').addEventListener('submit', (event) => void add(event));
+find('#remind').addEventListener('click', () => void remind());
 for (const choice of document.querySelectorAll<HTMLInputElement>('input[name="filter"]')) {
   choice.addEventListener('change', () => {
     filter = choice.value as Filter;

@@ -14,6 +14,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "django_cfg.apps.centrifugo",
+    "django_cfg.modules.django_rpc",
     "core",
     "apps.todos",
 ]
@@ -57,6 +58,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "todos"
 LOGOUT_REDIRECT_URL = "login"
+
+# How plain blocking code, such as the view `remind`, reaches the windows. In this process; or over a Redis, where any
+# process of the project can do the same.
+WEBSOCKET_RPC = {"enabled": True, "redis_url": os.environ.get("TODO_REDIS_URL", "memory://")}
 
 STATIC_URL = "static/"
 USE_TZ = True

@@ -156,6 +156,17 @@ async function deletes(page, other) {
   await focused(page, 'Delete “Water the plants”');
 }
 
+async function remindsInEveryWindow(page, other) {
+  await page.getByRole('button', { name: 'Remind me' }).click();
+  for (const window of [page, other]) {
+    await window.getByRole('status').filter({ hasText: '2 open' }).filter({ hasText: 'The newest: Buy milk' }).waitFor();
+    await window.locator('.entry[data-kind="push"]').filter({ hasText: 'todos.reminder' }).first().waitFor();
+  }
+  await page.getByRole('button', { name: 'Close' }).click();
+  await page.locator('#notice').waitFor({ state: 'hidden' });
+  assert.ok(await other.locator('#notice').isVisible(), 'the other window keeps its own');
+}
+
 async function othersSeeNothing(page) {
   await page.getByText('Nothing here yet').waitFor();
   assert.equal(await page.locator('.entry[data-kind="push"]').count(), 0, 'pushes reached another user');
@@ -229,6 +240,7 @@ try {
   await filters(page);
   await showsTheServersWords(page);
   await deletes(page, other);
+  await remindsInEveryWindow(page, other);
   await othersSeeNothing(stranger);
   await saysThatItWasDisconnected(stranger);
   await survivesARestart(page, other);

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,13 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_cfg.errors import ConfigurationError
-from django_cfg.modules.django_rpc.builtin import Delivery
 from django_cfg.modules.django_rpc.conf import get_config
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.extra import require_redis
 from django_cfg.modules.django_rpc.running import run_processes, run_until_stopped
+from django_cfg.rpc.delivery import Delivery
+from django_cfg.rpc.health import Probes, serving_health
+from django_cfg.rpc.listening import bind, parse_address
 from django_cfg.rpc.router import MessageRouter
 
 __all__ = ["Served", "StreamCommand", "browsers", "read_config"]
@@ -44,20 +47,27 @@ class StreamCommand(BaseCommand):
         parser.add_argument(
             "--concurrency", type=int, default=100, metavar="N", help="calls at once in each process (default 100)"
         )
+        parser.add_argument(
+            "--health-addr",
+            metavar="HOST:PORT",
+            help="answer /livez, /readyz and /metrics here; further processes take the ports after it (default: off)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["processes"] < 1 or options["concurrency"] < 1:
             raise CommandError("--processes and --concurrency must be 1 or more")
         config = read_config()
+        listeners = _health_listeners(options["health_addr"], options["processes"])
 
-        def work() -> int:
-            return 0 if asyncio.run(self._serve(config, options["concurrency"])) else 1
+        def work(index: int) -> int:
+            health = listeners[index] if listeners else None
+            return 0 if asyncio.run(self._serve(config, options["concurrency"], health)) else 1
 
         status = run_processes(options["processes"], work)
         if status:
             raise SystemExit(status)
 
-    async def _serve(self, config: WebSocketRPCConfig, concurrency: int) -> bool:
+    async def _serve(self, config: WebSocketRPCConfig, concurrency: int, health: socket.socket | None) -> bool:
         from django_cfg.modules.django_rpc.server import ServerOptions, StreamServer
 
         async with self.served(config) as served:
@@ -68,11 +78,24 @@ class StreamCommand(BaseCommand):
                 role=served.role,
                 options=ServerOptions(concurrency=concurrency),
             )
-            return await run_until_stopped(server, lambda: self._say_ready(served.stream, server.consumer))
+            probes = Probes(alive=server.why_dead, ready=server.why_unready)
+            async with serving_health(health, probes) if health is not None else nullcontext():
+                return await run_until_stopped(server, lambda: self._say_ready(served.stream, server.consumer))
 
     def _say_ready(self, stream: str, consumer: str) -> None:
         self.stdout.write(f"Serving {stream} as {consumer} (stop with CONTROL-C)")
         self.stdout.flush()
+
+
+def _health_listeners(address: str | None, processes: int) -> list[socket.socket]:
+    """Made before the processes are, so that a busy port is an error of the command; raises CommandError."""
+    if address is None:
+        return []
+    try:
+        host, port = parse_address(address)
+        return [bind(host, port + index if port else 0) for index in range(processes)]
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
 
 
 def read_config() -> WebSocketRPCConfig:
@@ -95,15 +118,14 @@ async def browsers() -> AsyncGenerator[Delivery | None]:
         return
     from django_cfg.apps.centrifugo.batching import BatchingPublisher
     from django_cfg.apps.centrifugo.conf import get_config as get_centrifugo_config
-    from django_cfg.apps.centrifugo.delivery import BrowserDelivery
-    from django_cfg.rpc.publisher import use_publisher
+    from django_cfg.apps.centrifugo.delivery import use_browsers
 
     try:
         publisher = BatchingPublisher(get_centrifugo_config())
     except ConfigurationError as error:
         raise CommandError(str(error)) from error
     try:
-        with use_publisher(publisher):
-            yield BrowserDelivery(publisher)
+        with use_browsers(publisher) as delivery:
+            yield delivery
     finally:
         await publisher.close()

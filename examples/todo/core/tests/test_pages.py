@@ -30,3 +30,17 @@ def test_no_other_host_and_nothing_inline(client: Client, ann: User) -> None:
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
         assert "unsafe" not in response.headers["Content-Security-Policy"]
         assert not re.search(r"""<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|(?:src|href)="(?:https?:)?//""", text)
+
+
+def test_a_reminder_says_that_nobody_watches(client: Client, ann: User) -> None:
+    """No window is open, and no server: the call is answered in this process, which can reach no browser."""
+    assert client.post("/remind/").status_code == 401
+    client.force_login(ann)
+    response = client.post("/remind/")
+    assert response.status_code == 503
+    assert "no way to browsers" in response.json()["error"]
+
+
+def test_a_reminder_needs_a_post(client: Client, ann: User) -> None:
+    client.force_login(ann)
+    assert client.get("/remind/").status_code == 405

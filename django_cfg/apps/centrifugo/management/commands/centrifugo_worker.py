@@ -11,9 +11,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from django_cfg.apps.centrifugo.conf import get_config
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
-from django_cfg.apps.centrifugo.serving import GracefulServer, bind
+from django_cfg.apps.centrifugo.serving import GracefulServer
 from django_cfg.apps.centrifugo.worker import Worker
 from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.listening import bind
 
 
 class Command(BaseCommand):

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import autoreload
 
 from django_cfg.apps.centrifugo.conf import get_config
-from django_cfg.apps.centrifugo.embedded.backend import HttpBackend, ProxyBackend
+from django_cfg.apps.centrifugo.embedded.backend import HttpBackend
 from django_cfg.apps.centrifugo.embedded.config import load_config, unimplemented_keys
 from django_cfg.apps.centrifugo.embedded.project import project_app
 from django_cfg.apps.centrifugo.embedded.serve import serve
 from django_cfg.apps.centrifugo.embedded.server import EmbeddedServer
-from django_cfg.apps.centrifugo.local import LocalBackend
-from django_cfg.apps.centrifugo.serving import bind
+from django_cfg.apps.centrifugo.local import Companion, LocalBackend
 from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.listening import bind
 
 DEFAULT_ADDRESS, DEFAULT_PORT = "127.0.0.1", 8000
 HIGHEST_PORT = 65_535
@@ -52,7 +55,8 @@ class Command(BaseCommand):
         try:
             address, port = parse_address(options["addrport"])
             data = read_config(options["config"])
-            server = EmbeddedServer(load_config(data), choose_backend(options["external_worker"]), project_app())
+            backend = HttpBackend() if options["external_worker"] else LocalBackend(get_config(), companions())
+            server = EmbeddedServer(load_config(data), backend, project_app())
             listener = bind(address, port)
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
@@ -97,6 +101,11 @@ def read_config(path: str | None) -> dict[str, Any]:
     return cast(dict[str, Any], data)
 
 
-def choose_backend(external_worker: bool) -> ProxyBackend:
-    """Over HTTP, or in this process."""
-    return HttpBackend() if external_worker else LocalBackend(get_config())
+def companions() -> Sequence[Companion]:
+    """A project that makes calls over Redis finds them answered here, too; raises ConfigurationError."""
+    if not apps.is_installed("django_cfg.modules.django_rpc"):
+        return ()
+    from django_cfg.modules.django_rpc.management.companion import answering, config_to_answer
+
+    config = config_to_answer()
+    return () if config is None else (partial(answering, config),)

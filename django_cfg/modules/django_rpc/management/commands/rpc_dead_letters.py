@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.management.stream_choice import StreamChoiceCommand
 
 
@@ -27,7 +28,8 @@ class Command(StreamChoiceCommand):
 
         with self.opened(options) as (redis, keys):
             if given := options["requeue"]:
-                self._say(dead_letters.requeue(redis, keys, given), given, "is back in the stream")
+                signer = signer_for(get_config(), keys.stream)
+                self._say(dead_letters.requeue(redis, keys, given, signer), given, "is back in the stream")
             elif given := options["drop"]:
                 self._say(dead_letters.drop(redis, keys, given), given, "has been dropped")
             else:

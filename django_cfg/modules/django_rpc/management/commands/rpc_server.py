@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
-from django_cfg.modules.django_rpc.builtin import Delivery, served_router
+from django_cfg.modules.django_rpc.builtin import served_router
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.management.stream_command import Served, StreamCommand, browsers
 from django_cfg.rpc.router import get_global_router
@@ -17,21 +16,7 @@ class Command(StreamCommand):
 
     @asynccontextmanager
     async def served(self, config: WebSocketRPCConfig) -> AsyncGenerator[Served]:
-        async with browsers() as delivery, listening(config, delivery):
-            yield Served(config.request_stream, "server", served_router(get_global_router(), delivery))
+        from django_cfg.modules.django_rpc.listener import listening
 
-
-@asynccontextmanager
-async def listening(config: WebSocketRPCConfig, delivery: Delivery | None) -> AsyncGenerator[None]:
-    """Hear broadcasts meanwhile, where browsers can be reached."""
-    if delivery is None:
-        yield
-        return
-    from django_cfg.modules.django_rpc.listener import BroadcastListener
-
-    task = asyncio.create_task(BroadcastListener(config, delivery).run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
+        async with browsers() as delivery, nullcontext() if delivery is None else listening(config, delivery):
+            yield Served(config.request_stream, "server", served_router(get_global_router()))

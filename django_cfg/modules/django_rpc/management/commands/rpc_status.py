@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from django.core.management.base import CommandParser
 
+from django_cfg.modules.django_rpc.eviction import eviction_warning
 from django_cfg.modules.django_rpc.management.stream_choice import StreamChoiceCommand
 
 
@@ -27,11 +28,13 @@ class Command(StreamChoiceCommand):
             self.stdout.write(json.dumps(facts))
             return
         for fact, value in facts.items():
-            self.stdout.write(f"{fact.replace('_', ' '):<16}{_shown(value)}")
+            self.stdout.write(f"{fact.replace('_', ' '):<18}{_shown(value)}")
+        if warning := eviction_warning(facts["maxmemory_policy"]):
+            self.stdout.write(self.style.WARNING(f"warning: {warning}"))
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         servers = cast("dict[str, int]", value)
         return ", ".join(f"{name} ({count} in flight)" for name, count in servers.items()) or "none"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    return f"{value:.1f}" if isinstance(value, float) else str(value) or "unknown"

@@ -1,0 +1,130 @@
+"""A connection to Redis in an event loop, written and read without redis-py's layers, which cost more than a call.
+
+redis-py opens it (address, TLS, password, database); from then on the transport is ours.
+"""
+
+# ruff: noqa: E402 - whoever has no redis installed is to get a sentence, not an ImportError
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.connecting import COMMAND_SECONDS, Command, async_connections, new_parser, pack
+from django_cfg.modules.django_rpc.extra import require_redis
+
+require_redis()
+
+import redis
+
+__all__ = ["DirectRedis"]
+
+
+class DirectRedis:
+    """Opened when first needed, and again after it has broken. Several tasks may share it; not for long blocking."""
+
+    def __init__(self, config: WebSocketRPCConfig, timeout_seconds: float = COMMAND_SECONDS) -> None:
+        self._connect = async_connections(config)
+        self._timeout_seconds = timeout_seconds
+        self._opening = asyncio.Lock()
+        self._channel: _Channel | None = None
+
+    async def run(self, *command: str | bytes | int) -> Any:
+        """Raises one of FAILURES."""
+        (answer,) = await self._exchange(pack([command]), 1)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def batch(self, commands: Sequence[Command]) -> list[Any]:
+        """In one round trip; an answer may be an exception. Raises one of FAILURES."""
+        return await self._exchange(pack(commands), len(commands))
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.break_off(redis.ConnectionError("the connection was closed"))
+
+    async def _exchange(self, packed: bytes, answers: int) -> list[Any]:
+        channel = self._channel
+        if channel is None or channel.broken:
+            channel = await self._open()
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await channel.exchange(packed, answers)
+        except TimeoutError:
+            late = redis.TimeoutError("Redis did not answer in time")
+            channel.break_off(late)
+            raise late from None
+
+    async def _open(self) -> _Channel:
+        async with self._opening:
+            if self._channel is None or self._channel.broken:
+                self.close()
+                self._channel = await _open_channel(self._connect)
+            return self._channel
+
+
+async def _open_channel(connect: Callable[[], Any]) -> _Channel:
+    connection = connect()
+    await connection.connect()
+    writer, connection._writer = connection._writer, None  # it is ours to close now
+    return _Channel(writer)
+
+
+class _Channel(asyncio.Protocol):
+    """Answers come in the order of the commands."""
+
+    def __init__(self, writer: Any) -> None:
+        self.broken = False
+        self._writer = writer  # which closes the transport when it is collected
+        self._transport: asyncio.Transport = writer.transport
+        self._parser: Any = new_parser()
+        self._waiting: deque[tuple[asyncio.Future[list[Any]], int]] = deque()
+        self._answers: list[Any] = []
+        self._transport.set_protocol(self)
+
+    def exchange(self, packed: bytes, answers: int) -> asyncio.Future[list[Any]]:
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, answers))
+        self._transport.write(packed)
+        return future
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed(data)
+        try:
+            while (answer := self._parser.gets()) is not False:
+                self._take(answer)
+        except redis.ConnectionError as error:
+            self.break_off(error)
+
+    def _take(self, answer: Any) -> None:
+        # What was the master is one no longer: the address leads to another by now, and the next exchange goes there.
+        self.broken = self.broken or (isinstance(answer, redis.ResponseError) and str(answer).startswith("READONLY"))
+        if isinstance(answer, redis.ReadOnlyError):
+            self.broken = True  # what was the master is one no longer: the address leads to another by now
+        self._answers.append(answer)
+        future, count = self._waiting[0]
+        if len(self._answers) == count:
+            self._waiting.popleft()
+            answers, self._answers = self._answers, []
+            if not future.done():
+                future.set_result(answers)
+            if self.broken and not self._waiting:
+                self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.break_off(redis.ConnectionError(f"Redis closed the connection ({exc})"))
+
+    def break_off(self, error: Exception) -> None:
+        """Whoever waits hears `error`; nothing more is sent here."""
+        self.broken = True
+        self._transport.abort()
+        while self._waiting:
+            future, _ = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(error)
+                with contextlib.suppress(Exception):
+                    future.exception()  # whoever has gone need not be told that nobody asked

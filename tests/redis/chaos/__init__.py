@@ -1,0 +1,1 @@
+"""Calls under random faults, with a ledger on both sides and a checker that compares them."""
