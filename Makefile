@@ -6,7 +6,7 @@ ADDR   ?= 127.0.0.1:8000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format page golden proto setup
+.PHONY: help demo test chaos bench lint format page golden proto setup
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,10 @@ demo: ## Install with pip alone, start the Todo example and print its address (A
 test: ## Install everything that the tests need, then run them (ARGS="-k name" to choose)
 	@scripts/setup --test
 	@python -m pytest $(ARGS)
+
+chaos: ## The long fault suite; prints its seed (CHAOS_SEED=N repeats a run, ARGS="ledger --calls 1000" chooses)
+	@scripts/setup --test
+	@python -m tests.redis.chaos $(ARGS)
 
 bench: ## Measure speed against a floor in the same run
 	@scripts/setup --test

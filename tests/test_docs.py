@@ -18,7 +18,8 @@ from tests.documents.project import Project
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+COMMANDS = ROOT / "django_cfg/apps/integrations/grpc/services/commands"
+PAGES = [ROOT / "README.md", COMMANDS / "README.md", *sorted(DOCS.rglob("*.md"))]
 TUTORIAL = DOCS / "tutorial" / "first-call.md"
 INSTALLED = {
     ROOT / "README.md": ('"tasks"]', '"myapp"]'),

@@ -1,4 +1,4 @@
-"""Every fenced block of the users' documents 1 to 4 runs in `tests/documents/`, or is listed there as an illustration.
+"""Every fenced block of the users' documents 1 to 5 runs in a test, or is listed there as an illustration.
 
 `documents/corrections.py` holds the few places where a block cannot run as written.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests import test_document_commands
 from tests.documents import (
     test_architecture,
     test_backend_guide,
@@ -27,6 +28,7 @@ _TESTS = {
         test_backend_guide,
         test_client_generation,
         test_django_rpc,
+        test_document_commands,
         test_types_and_names,
     )
     for name in vars(module)

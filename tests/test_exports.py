@@ -38,6 +38,35 @@ PATHS = {
         "publish_to_user",
     ],
     "django_cfg.apps.centrifugo.urls": ["urlpatterns"],
+    "django_cfg.apps.integrations.grpc.services.commands": ["StreamingCommandClient", "CommandClientConfig"],
+    "django_cfg.apps.integrations.grpc.services.commands.base": [
+        "ClientNotConnectedError",
+        "CommandClientConfig",
+        "CommandError",
+        "CommandTimeoutError",
+        "StreamingCommandClient",
+    ],
+    "django_cfg.apps.integrations.grpc.services.commands.registry": [
+        "clear_registry",
+        "get_streaming_service",
+        "is_registered",
+        "list_streaming_services",
+        "register_streaming_service",
+        "set_streaming_service",
+        "unregister_streaming_service",
+    ],
+    "django_cfg.apps.integrations.grpc.services.commands.examples.client": [
+        "CommandClient",
+        "batch_start",
+        "batch_stop",
+    ],
+    "django_cfg.apps.integrations.grpc.services.commands.examples.config": [
+        "HasConfig",
+        "batch_update_config",
+        "update_config",
+    ],
+    "django_cfg.apps.integrations.grpc.services.commands.examples.start": ["HasStatus", "start_client"],
+    "django_cfg.apps.integrations.grpc.services.commands.examples.stop": ["stop_client"],
     **{
         f"django_cfg.apps.centrifugo.management.commands.{command}": ["Command"]
         for command in (

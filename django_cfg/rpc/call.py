@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from django_cfg.errors import MalformedMessageError, OutcomeUnknownError, RPCError
 from django_cfg.models.websocket import RPCError as WireError
@@ -21,8 +22,7 @@ LONGEST_WAIT_SECONDS = 600.0
 """Whoever says that it waits longer may find its call forgotten: claims must not pile up at a caller's word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A checked call. `user_id`, `client_id` and `meta` are the broker's word; `params` is checked JSON.
 
     `keep_seconds` is how long it may still arrive again.
@@ -35,13 +35,12 @@ class Call:
     client_id: str = ""
     correlation_id: str = ""
     keep_seconds: float = LONGEST_WAIT_SECONDS
-    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    meta: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     transport: Transport = Transport.CENTRIFUGO
     is_service: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """Exactly one of the two: the result as JSON, or an error."""
 
     result: bytes | None = None

@@ -35,7 +35,7 @@ async def check_permissions(method: RPCMethodInfo, conn: Any, default: Sequence[
     """Raises UnauthorizedError for a caller nobody knows, PermissionDeniedError for one who may not."""
     for permission in default if method.permissions is None else method.permissions:
         allowed = permission(conn, method)
-        if inspect.isawaitable(allowed):
+        if allowed is not True and inspect.isawaitable(allowed):
             allowed = await allowed
         if not allowed:
             raise _refusal(method, conn)

@@ -73,16 +73,19 @@ def server_span(
     name: str, method: str, system: str, correlation_id: str, traceparent: str
 ) -> AbstractContextManager[ServerSpan]:
     """Current meanwhile; a child of the caller's span where `traceparent`, a peer's word, can be read."""
-    return _server_span(name, method, system, correlation_id, traceparent) if ENABLED else _NO_SPAN
+    if not ENABLED:
+        return _NO_SPAN
+    parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
+    span: Any = _tracer.start_span(name, parent, kind=_trace.SpanKind.SERVER)
+    if not span.get_span_context().is_valid:
+        return _NO_SPAN
+    _describe(span, method, system, correlation_id)
+    return _current(span)
 
 
 @contextmanager
-def _server_span(name: str, method: str, system: str, correlation_id: str, traceparent: str) -> Generator[ServerSpan]:
-    parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
-    with _tracer.start_as_current_span(
-        name, parent, kind=_trace.SpanKind.SERVER, record_exception=False, set_status_on_exception=False
-    ) as span:
-        _describe(span, method, system, correlation_id)
+def _current(span: Any) -> Generator[ServerSpan]:
+    with _trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         yield ServerSpan(span)
 
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, t
 from django_cfg.errors import InvalidParamsError, MalformedMessageError
 from django_cfg.rpc.method import RPCMethodInfo
 
-__all__ = ["check_json", "dump_json", "dump_result", "read_params", "read_params_json"]
+__all__ = ["MAX_DEPTH", "check_json", "dump_json", "dump_result", "read_params", "read_params_json"]
 
 MAX_DEPTH = 64
 MAX_LISTED_ERRORS = 20

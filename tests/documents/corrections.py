@@ -103,6 +103,7 @@ CORRECTIONS = (
 )
 
 ILLUSTRATIONS = {
+    "5:134": "a picture of the data's way",
     "1:200": "a sequence diagram",
     "3:8": "a picture of the parts",
     "3:160": "a sequence of steps; the messages in it are those of the block below, which runs",

@@ -1,8 +1,8 @@
 """Runs the code of one page of the documentation, in order, in a project of its own.
 
 - A block that begins with a path as a comment is that file; of `settings.py` and `urls.py`, an addition.
-- `python` runs in the page's session; names live on. `bash` runs in the project; `runcentrifugo`, `rpc_server` and
-  `rpc_bridge` stay running. A page that names Redis's address has a Redis.
+- `python` runs in the page's session; names live on. `bash` runs in the project; `runcentrifugo`, `rpc_server`,
+  `rpc_bridge`, `rungrpc` and the example's agent stay running. A page that names Redis's address has a Redis.
 - `text` is what the block before it prints. `json` and `ini` are parsed.
 - `typescript` and `go` without a path are pieces of a function that has a connected `rpc` and `api`; all of a page are
   compiled at its end.
@@ -25,7 +25,10 @@ __all__ = ["Page"]
 _PATH = re.compile(r"(?:#|//) ([\w./-]+\.(?:py|ts|mjs|go|ini))\n")
 _ADDRESS = re.compile(r"(?:127\.0\.0\.1|localhost):8000")
 _REDIS = re.compile(r"localhost:6379")
-_STREAM_SERVER = re.compile(r"^python manage\.py rpc_(?:server|bridge).*$", re.MULTILINE)
+_GRPC_PORT = re.compile(r"\b50051\b")
+_STREAM_SERVER = re.compile(
+    r"^python (?:manage\.py (?:rpc_server|rpc_bridge|rungrpc)|-m \S+\.examples\.agent).*$", re.MULTILINE
+)
 _SERVER = re.compile(r"^python manage\.py runcentrifugo.*$", re.MULTILINE)
 _DOCUMENTS = ROOT / "tests" / "documents"
 _PRELUDE = f"export DOCUMENTS={_DOCUMENTS} NODE_MODULES={NODE_MODULES} GOFLAGS=-mod=mod\n. {_DOCUMENTS / 'shell.sh'}\n"
@@ -56,6 +59,7 @@ class Page:
         for block in blocks:
             text = _ADDRESS.sub(self._project.address, block.text)
             text = _REDIS.sub(lambda _: self._project.redis_address, text)
+            text = _GRPC_PORT.sub(str(self._project.grpc_port), text)
             try:
                 self._run(Block(block.page, block.line, block.language, text))
             except AssertionError as error:

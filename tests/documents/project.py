@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -60,6 +61,7 @@ class Project:
         self.directory = directory
         self.settings_module = settings_module
         self.address = f"127.0.0.1:{free_port()}"
+        self.grpc_port = free_port()
         self._servers: list[subprocess.Popen[bytes]] = []
         self._others: list[subprocess.Popen[bytes]] = []
         self._session: Session | None = None
@@ -166,14 +168,16 @@ class Project:
         raise CommandFailed(f"{command} does not listen:\n{log.read_text(errors='replace')}")
 
     def start(self, command: str) -> None:
-        """Start `python manage.py rpc_server ...` or its like and wait until it says that it serves."""
+        """Start `python manage.py rpc_server ...`, an agent or its like and wait until it says that it works."""
         arguments = shlex.split(command, comments=True)[1:]
-        log = self.directory / f"{arguments[1]}.log"
+        if "rungrpc" in arguments:
+            arguments.append("--noreload")
+        log = self.directory / f"{arguments[1]}-{len(self._others)}.log"
         process = self._spawn(arguments, log)
         self._others.append(process)
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and process.poll() is None:
-            if "Serving " in log.read_text(errors="replace"):
+            if re.search("Serving |: connected", log.read_text(errors="replace")):
                 return
             time.sleep(0.05)
         raise CommandFailed(f"{command} does not serve:\n{log.read_text(errors='replace')}")

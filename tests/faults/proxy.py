@@ -102,6 +102,11 @@ class Proxy:
         self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
         self.port: int = self._server.sockets[0].getsockname()[1]
 
+    @property
+    def connections(self) -> int:
+        """How many lead through it now."""
+        return len(self._tasks)
+
     def hold(self) -> None:
         """Both ways: half-open connections, and new ones that say nothing."""
         self.up.hold()

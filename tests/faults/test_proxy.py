@@ -89,6 +89,8 @@ def test_a_held_direction_delivers_when_it_is_released(proxy: Proxy, way: str) -
 
 def test_a_reset_breaks_the_link_and_loses_what_was_held(proxy: Proxy) -> None:
     with closing(connect(proxy)) as link:
+        link.sendall(b"through")
+        receive(link, 7)
         proxy.down.hold()
         link.sendall(b"lost")
         proxy.reset()

@@ -121,6 +121,10 @@ class Process:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
     def log(self) -> str:
         return self._file.read_text(errors="replace")
 

@@ -191,6 +191,14 @@ async def clog(service: Service, agent_id: str) -> None:
         pass
 
 
+async def clog_but_for(service: Service, agent_id: str, room: int) -> None:
+    """The transport takes no more, the queue so many: what is sent now stays in the queue."""
+    await clog(service, agent_id)
+    queue = service.get_active_connections()[agent_id]
+    while queue.maxsize - queue.qsize() < room:
+        queue.take()
+
+
 @asynccontextmanager
 async def one_agent(service: Service, agent_id: str = "a") -> AsyncGenerator[Agent]:
     """A server, and an agent that is connected."""

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
 import pytest
+from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management.base import OutputWrapper
 
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.identity import Caller, Credentials, Role, identify
+from django_cfg.apps.integrations.grpc.management.commands import grpc_agents, grpc_token
+from django_cfg.apps.integrations.grpc.tokens import create_agent_token
 from tests.grpc.project import BOUND_SECONDS, Project, free_port, wait_until
 
+SECRET = "a-secret-for-tests-of-more-than-32-characters"
 KEY = "an-api-key-for-tests-of-32-characters-or-more"
 
 HANDLERS = """
@@ -23,7 +33,7 @@ import asyncio
 import grpc
 from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
 from django_cfg.apps.integrations.grpc.services.streaming import (
-    BidirectionalStreamingConfig, BidirectionalStreamingService, CommandOutcome, CommandReport,
+    BidirectionalStreamingConfig, BidirectionalStreamingService, CommandOutcome, CommandReport, PingStrategy,
 )
 
 async def process(client_id, message, queue):
@@ -34,7 +44,7 @@ def outcome_of(message):
     return CommandReport(rest.decode(), CommandOutcome.COMPLETED) if kind == b"done" else None
 
 service = BidirectionalStreamingService(
-    BidirectionalStreamingConfig(), process, lambda message: message.decode(), lambda: b"ping",
+    BidirectionalStreamingConfig(ping_strategy=PingStrategy.DISABLED), process, bytes.decode, lambda: b"ping",
     command_id_of=bytes.decode, outcome_of=outcome_of, drain_message_creator=lambda seconds: b"drain",
 )
 
@@ -51,39 +61,35 @@ def grpc_handlers(server):
 """
 
 
+SETTINGS = {"agent_tokens": "required", "service_api_keys": [KEY], "token_secret": SECRET, "drain_seconds": 3}
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, settings: Any) -> Project:
+    """The commands that only ask run in this process, with the same settings."""
     project = Project(tmp_path)
     project.add_app("fleet", HANDLERS)
-    return project.configure(agent_tokens="required", service_api_keys=[KEY])
-
-
-def token(project: Project, *arguments: str) -> str:
-    with project.manage("grpc_token", *arguments) as command:
-        assert command.wait() == 0, command.log
-        return command.log.strip()
+    settings.GRPC = {"port": project.port, **SETTINGS}
+    return project.configure(**SETTINGS)
 
 
 class Agent:
     """Completes every command."""
 
     def __init__(self, channel: grpc.Channel, agent_id: str, credential: str) -> None:
-        self.messages: list[bytes] = [agent_id.encode()]
+        self._messages: SimpleQueue[bytes | None] = SimpleQueue()
+        self._messages.put(agent_id.encode())
         call: Any = channel.stream_stream("/test.Fleet/Connect")
-        self.heard: list[bytes] = []
-        self._answers = call(self._say(), metadata=(("authorization", f"Bearer {credential}"),))
-
-    def _say(self) -> Iterator[bytes]:
-        said = 0
-        while True:
-            wait_until(lambda: len(self.messages) > said, seconds=10 * BOUND_SECONDS)  # noqa: B023 - its current value
-            yield self.messages[said]
-            said += 1
+        metadata = (("authorization", f"Bearer {credential}"),)
+        self._answers = call(iter(self._messages.get, None), metadata=metadata)
 
     def obey(self) -> bytes:
         command: bytes = next(self._answers)
-        self.messages.append(b"done " + command)
+        self._messages.put(b"done " + command)
         return command
+
+    def leave(self) -> None:
+        self._messages.put(None)
 
     def wait_for_end(self) -> grpc.StatusCode:
         with pytest.raises(grpc.RpcError) as ended:
@@ -96,34 +102,36 @@ class Agent:
 @contextmanager
 def connected(project: Project) -> Iterator[Agent]:
     with grpc.insecure_channel(project.address) as channel:
-        yield Agent(channel, "bot-1", token(project, "bot-1"))
+        agent = Agent(channel, "bot-1", create_agent_token("bot-1"))
+        yield agent
+        agent.leave()
 
 
-def agents(project: Project) -> list[dict[str, Any]]:
-    with project.manage("grpc_agents", "--json") as command:
-        assert command.wait() == 0, command.log
-        found: list[dict[str, Any]] = json.loads(command.log)
-        return found
+def output(command: BaseCommand, *arguments: str) -> str:
+    command.stdout = OutputWrapper(out := io.StringIO())
+    call_command(command, *arguments)
+    return out.getvalue()
+
+
+def agents() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(output(grpc_agents.Command(), "--json"))
+    return found
 
 
 def test_grpc_agents_shows_who_is_connected(project: Project) -> None:
     with project.manage("rungrpc", "--noreload") as server:
         server.until_serving()
-        with project.manage("grpc_agents") as command:
-            assert command.wait() == 0
-            assert command.log == "no agents are connected\n"
+        assert output(grpc_agents.Command()) == "no agents are connected\n"
         with connected(project):
-            wait_until(lambda: agents(project))
-            (agent,) = agents(project)
+            wait_until(agents)
+            (agent,) = agents()
             assert (agent["agent_id"], agent["service"], agent["queue_depth"]) == ("bot-1", "fleet", 0)
             assert agent["epoch"] > 0
             assert agent["connected_at"].endswith("+00:00")
             assert agent["last_ack_at"] is None
-            with project.manage("grpc_agents", project.address) as command:
-                assert command.wait() == 0
-                head, row = command.log.splitlines()
-                assert head.split()[:3] == ["agent", "service", "since"]
-                assert row.split()[:3] == ["bot-1", "fleet", agent["connected_at"].split()[0]]
+            head, row = output(grpc_agents.Command(), project.address).splitlines()
+            assert head.split()[:3] == ["agent", "service", "since"]
+            assert row.split()[:3] == ["bot-1", "fleet", agent["connected_at"]]
 
 
 def test_grpc_agents_says_why_it_cannot_show_them(project: Project) -> None:
@@ -132,15 +140,14 @@ def test_grpc_agents_says_why_it_cannot_show_them(project: Project) -> None:
         assert f"CommandError: {project.address}: UNAVAILABLE" in command.log
 
 
-def test_grpc_token_refuses_what_cannot_be_signed(project: Project) -> None:
-    for arguments, said in (
-        (["x" * 201], "cannot be an id"),
-        (["bot-1", "--ttl", "0"], "ttl_seconds must be positive"),
-    ):
-        with project.manage("grpc_token", *arguments) as command:
-            assert command.wait() == 1
-            assert said in command.log
-    assert token(project, "web", "--service") != token(project, "web")
+def test_grpc_token_prints_a_token_of_that_role_or_says_why_not(project: Project) -> None:
+    for options, role in (([], Role.AGENT), (["--service"], Role.SERVICE)):
+        token = output(grpc_token.Command(), "bot-1", *options).strip()
+        found = identify(Credentials(bearer_token=token), GRPCConfig(token_secret=SECRET), time.time())
+        assert found == Caller(role, "bot-1")
+    for arguments, said in ((["x" * 201], "cannot be an id"), (["bot-1", "--ttl=0"], "ttl_seconds must be positive")):
+        with pytest.raises(CommandError, match=said):
+            output(grpc_token.Command(), *arguments)
 
 
 def fetched(address: str, path: str) -> tuple[int, str]:
@@ -172,20 +179,20 @@ def test_probes_and_prometheus_are_told(project: Project) -> None:
             assert 'django_cfg_grpc_refused_calls_total{status="UNAUTHENTICATED"} 1.0' in shown
             assert "django_cfg_grpc_event_loop_lag_seconds" in shown
             assert 'django_cfg_grpc_queue_depth{service="fleet"} 0.0' in shown
-        ended = 'django_cfg_grpc_disconnects_total{reason="CANCELLED",service="fleet"} 1.0'
-        wait_until(lambda: ended in fetched(health, "/metrics")[1], lambda: fetched(health, "/metrics")[1])
+            agent.leave()
+            ended = 'django_cfg_grpc_disconnects_total{reason="OK",service="fleet"} 1.0'
+            wait_until(lambda: ended in fetched(health, "/metrics")[1], lambda: fetched(health, "/metrics")[1])
 
 
 def test_agents_are_told_to_leave_and_the_server_is_not_ready_meanwhile(project: Project) -> None:
     health = f"127.0.0.1:{free_port()}"
-    project.configure(agent_tokens="required", service_api_keys=[KEY], drain_seconds=3)
     with project.manage("rungrpc", "--noreload", "--health-addr", health) as server:
         server.until_serving()
         with connected(project) as agent, grpc.insecure_channel(project.address) as channel:
-            wait_until(lambda: agents(project))
+            wait_until(agents)
             execute: Any = channel.unary_unary("/test.Fleet/Execute")
             pending = execute.future(b"bot-1 c1", metadata=(("x-api-key", KEY),), timeout=BOUND_SECONDS)
-            wait_until(lambda: agents(project)[0]["pending_commands"] == 1)
+            wait_until(lambda: agents()[0]["pending_commands"] == 1)
             server.send(signal.SIGTERM)
             wait_until(lambda: fetched(health, "/readyz") == (503, "the server is draining\n"))
             assert fetched(health, "/livez")[0] == 200

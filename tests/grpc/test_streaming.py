@@ -156,14 +156,14 @@ async def test_an_agent_that_breaks_off_frees_those_who_wait_for_room() -> None:
 
 
 async def test_an_agent_that_answers_pings_stays() -> None:
-    service = make_service(BidirectionalStreamingConfig(ping_interval=0.05, ping_timeout=0.3))
+    service = make_service(BidirectionalStreamingConfig(ping_interval=0.05, ping_timeout=1.0))
     async with one_agent(service) as connected:
-        for _ in range(15):
+        for _ in range(30):
             assert await connected.hear() == {"ping": True}
             await connected.say(pong=True)
 
         assert service.is_client_connected("a")
-        assert service.agents()[0].last_heard_seconds < 0.3
+        assert service.agents()[0].last_heard_seconds < 1.0
 
 
 async def test_a_busy_processor_is_not_the_agents_silence() -> None:
@@ -173,7 +173,7 @@ async def test_a_busy_processor_is_not_the_agents_silence() -> None:
         await asyncio.sleep(0.02 if "number" in message else 0)
         done.append(message)
 
-    config = BidirectionalStreamingConfig(ping_interval=0.05, ping_timeout=0.1)
+    config = BidirectionalStreamingConfig(ping_interval=0.05, ping_timeout=0.3)
     service = make_service(config, message_processor=process)
     async with one_agent(service) as connected:
         for number in range(40):

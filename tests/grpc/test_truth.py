@@ -23,6 +23,7 @@ from tests.grpc.streams import (
     Service,
     agent,
     clog,
+    clog_but_for,
     make_service,
     one_agent,
     quiet,
@@ -129,11 +130,9 @@ async def test_a_report_that_comes_too_late_is_refused_and_does_not_count_for_th
 
 
 async def test_what_expires_in_the_queue_is_never_sent() -> None:
-    service = make_service(quiet(max_queue_size=10))
+    service = make_service(quiet(max_queue_size=4))
     async with one_agent(service) as connected:
-        while not service.get_active_connections()["a"].qsize():
-            await service.send_to_client("a", {"command": "fill", "with": "x" * 100_000})
-            await asyncio.sleep(0.01)
+        await clog_but_for(service, "a", 2)
         result = await service.execute_command("a", {"command": "late"}, 0.05)
         await service.send_to_client("a", {"command": "after"})
 
@@ -159,11 +158,9 @@ async def test_outcome_unknown_at_once_when_the_stream_ends_after_sending() -> N
 
 async def test_what_is_queued_at_the_end_of_the_stream_is_reported_and_was_not_sent() -> None:
     notes = Recorder()
-    service = make_service(quiet(max_queue_size=50), notes)
+    service = make_service(quiet(max_queue_size=4), notes)
     async with one_agent(service) as connected:
-        while not service.get_active_connections()["a"].qsize():
-            await service.send_to_client("a", {"command": "fill", "with": "x" * 100_000})
-            await asyncio.sleep(0.01)
+        await clog_but_for(service, "a", 2)
         assert await service.send_to_client("a", {"command": "plain"})
         waiting = asyncio.create_task(service.execute_command("a", {"command": "awaited"}))
         await until(lambda: service.agents()[0].pending_commands)
@@ -171,10 +168,15 @@ async def test_what_is_queued_at_the_end_of_the_stream_is_reported_and_was_not_s
         result = await waiting
 
         assert (result.outcome, result.may_have_run) == (CommandOutcome.NOT_CONNECTED, False)
-        await until(lambda: len(notes.undelivered) == service.counts.undelivered_commands)
-        told = [(command["command"], reason) for _, command, reason in notes.undelivered]
-        assert ("fill", "interrupted") in told, "the one that was being written"
-        assert {one for one in told if one[0] != "fill"} == {("plain", "stream_ended"), ("awaited", "stream_ended")}
+        await until(lambda: len(notes.undelivered) == 5)
+        assert sorted((command["command"], reason) for _, command, reason in notes.undelivered) == [
+            ("awaited", "stream_ended"),
+            ("fill", "interrupted"),
+            ("fill", "stream_ended"),
+            ("fill", "stream_ended"),
+            ("plain", "stream_ended"),
+        ]
+        assert service.counts.undelivered_commands == 5
 
 
 async def test_a_full_queue_is_not_connected_and_nothing_was_sent() -> None:
@@ -205,11 +207,9 @@ async def test_reports_of_another_agent_complete_nothing_and_a_takeover_ends_the
 
 
 async def test_a_report_about_a_command_that_was_not_sent_is_refused() -> None:
-    service = make_service(quiet(max_queue_size=50))
+    service = make_service(quiet(max_queue_size=4))
     async with one_agent(service) as connected:
-        while not service.get_active_connections()["a"].qsize():
-            await service.send_to_client("a", {"command": "fill", "with": "x" * 100_000})
-            await asyncio.sleep(0.01)
+        await clog_but_for(service, "a", 2)
         waiting = asyncio.create_task(service.execute_command("a", {"command": "guessed"}, 0.5))
         await until(lambda: service.agents()[0].pending_commands)
         await connected.report("guessed")

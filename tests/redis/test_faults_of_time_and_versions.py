@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from django_cfg.errors import RPCRemoteError, RPCTimeoutError
+from django_cfg.errors import RPCTimeoutError
 from django_cfg.modules.django_rpc.builtin import served_router
 from django_cfg.modules.django_rpc.client import WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
@@ -96,17 +97,11 @@ def test_f26_callers_of_the_version_before_do_not_notice_the_new_one(config: Web
 def test_f26_callers_of_the_new_version_reach_servers_of_the_one_before(
     config: WebSocketRPCConfig, servers: Any
 ) -> None:
-    """Until they use what is new: that is refused by its name, never silently left out."""
+    """What is new about their parameters is ignored there, and what is new about the result has its default."""
     client = WebSocketRPCClient(config)
-    for _ in range(20):
-        assert client.call("order", Order2(item="tea").model_dump(exclude_defaults=True), Receipt2).item == "tea"
-    for _ in range(20):
-        try:
-            assert client.call("order", Order2(item="tea", note="hot"), Receipt2).note == "hot"
-        except RPCRemoteError as error:
-            assert order_1 in servers
-            assert error.error.code == "invalid_params"
-            assert "note" in str(error.details)
+    notes = {client.call("order", Order2(item="tea", note="hot"), Receipt2).note for _ in range(20)}
+
+    assert notes <= ({"none"} if order_1 in servers else set()) | ({"hot"} if order_2 in servers else set())
     client.close()
 
 
@@ -115,8 +110,6 @@ def test_f26_fields_that_nobody_knows_yet_are_ignored_on_the_wire(
 ) -> None:
     """A later version may add stream fields and payload keys; this one answers all the same."""
     request = {**dialect_b("order", {"item": "tea"}), "invented": {"later": True}}
-    import json
-
     redis.xadd(STREAM, {"payload": json.dumps(request), "v": "99", "invented": "later"})
     popped = redis.blpop(request["reply_to"], 10)
 

@@ -15,6 +15,7 @@ from django_cfg.errors import RPCConfigurationError
 from django_cfg.modules.django_rpc.conf import get_config
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.extra import INSTALL_HINT, redis_is_installed
+from django_cfg.modules.django_rpc.sentinel_url import read_sentinel_url
 
 __all__ = ["check_configuration", "check_deployment"]
 
@@ -112,10 +113,18 @@ def _database(url: str) -> tuple[str, int, str] | None:
 
 
 def _open_redis(config: WebSocketRPCConfig) -> Iterable[CheckMessage]:
-    parts = urlsplit(config.redis_url)
-    if parts.scheme in ("redis", "rediss") and parts.hostname not in _LOCAL and not parts.password:
+    if _is_open(config.redis_url):
         yield CheckWarning(
             "settings.WEBSOCKET_RPC['redis_url'] has no password: whoever reaches Redis may call every method.",
             hint="Give Redis users and passwords (ACL): redis://user:password@host:6379/2.",
             id=f"{PREFIX}.W010",
         )
+
+
+def _is_open(url: str) -> bool:
+    """Whether a Redis on another machine is reached without a password."""
+    if url.startswith("sentinel:"):
+        watched = read_sentinel_url(url)
+        return not watched.password and not {host for host, _ in watched.sentinels} <= set(_LOCAL)
+    parts = urlsplit(url)
+    return parts.scheme in ("redis", "rediss") and parts.hostname not in _LOCAL and not parts.password

@@ -6,11 +6,11 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
 from django.core.signals import setting_changed
+from msgspec.structs import replace
 from pydantic import BaseModel
 from pydantic_core import from_json
 

@@ -41,10 +41,12 @@ __all__ = [
     "consumer_name",
     "is_missing_script",
     "is_refusal",
+    "left_by_its_other_end",
     "new_parser",
     "pack",
     "pairs",
     "read_run_id",
+    "tells_of_replica",
 ]
 
 Command: TypeAlias = Sequence[str | bytes | int | float]
@@ -198,6 +200,15 @@ def is_missing_script(error: BaseException) -> bool:
 def is_refusal(error: BaseException) -> bool:
     """Whether Redis itself answered with the error, so that nothing is in doubt."""
     return isinstance(error, redis.ResponseError)
+
+
+def tells_of_replica(error: BaseException) -> bool:
+    """What was the master is one no longer: the address leads to another by now."""
+    return isinstance(error, redis.ReadOnlyError)
+
+
+def left_by_its_other_end() -> Exception:
+    return redis.ConnectionError("Redis closed the connection")
 
 
 def read_run_id(info: bytes) -> str:

@@ -15,13 +15,14 @@ from django_cfg.modules.django_rpc.client_metrics import unknown_replies
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
     BLOCKING_SECONDS,
+    COMMAND_SECONDS,
     FAILURES,
     SLICE_SECONDS,
-    Redis,
     is_missing_script,
     is_refusal,
     read_run_id,
 )
+from django_cfg.modules.django_rpc.link import Line
 from django_cfg.modules.django_rpc.outgoing import (
     AfterLoss,
     after_loss,
@@ -37,7 +38,7 @@ from django_cfg.modules.django_rpc.slots import Slot
 __all__ = ["SharedPath"]
 
 READ_AT_ONCE = 100
-WRITE_AT_ONCE = 128
+WRITE_AT_ONCE = 32
 
 
 class SharedPath:
@@ -47,8 +48,8 @@ class SharedPath:
         self._keys = keys
         self._most = config.stream_maxlen
         self._reply_list = keys.reply(str(uuid.uuid4()))
-        self._reader = Redis(config, 1, BLOCKING_SECONDS)
-        self._writer = Redis(config, 1)
+        self._reader = Line(config, BLOCKING_SECONDS)
+        self._writer = Line(config, COMMAND_SECONDS)
         self._pending: dict[str, list[Slot]] = {}
         self._queue: deque[Slot] = deque()
         self._lock = threading.Lock()
@@ -67,8 +68,11 @@ class SharedPath:
                 self._queue.append(slot)
             if not self._threads:
                 self._start()
-        self._to_write.set()
-        self._to_read.set()
+        # Whoever clears them looks again afterwards; setting what is set would cost every call a lock of its own.
+        if not self._to_write.is_set():
+            self._to_write.set()
+        if not self._to_read.is_set():
+            self._to_read.set()
 
     def forget(self, slot: Slot) -> None:
         """Its caller waits no longer."""
@@ -168,7 +172,7 @@ class SharedPath:
         for slot in slots:
             slot.settle(reply)
 
-    def _settle_after_loss(self, slots: Sequence[Slot], client: Redis, cause: BaseException) -> None:
+    def _settle_after_loss(self, slots: Sequence[Slot], client: Line, cause: BaseException) -> None:
         """What became of sent requests when a link broke; waits for Redis as long as anybody waits for them."""
         attempt = 0
         while not self._closed and (slots := [slot for slot in slots if slot.outcome is None and self._waits(slot)]):

@@ -10,10 +10,18 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
-from django_cfg.modules.django_rpc.connecting import COMMAND_SECONDS, Command, async_connections, new_parser, pack
+from django_cfg.modules.django_rpc.connecting import (
+    COMMAND_SECONDS,
+    Command,
+    async_connections,
+    left_by_its_other_end,
+    new_parser,
+    pack,
+    tells_of_replica,
+)
 from django_cfg.modules.django_rpc.extra import require_redis
 
 require_redis()
@@ -36,6 +44,8 @@ class DirectRedis:
         """Raises one of FAILURES."""
         (answer,) = await self._exchange(pack([command]), 1)
         if isinstance(answer, Exception):
+            if isinstance(answer, redis.ReadOnlyError):
+                self.close()  # the master has become a replica: the address leads to another by now
             raise answer
         return answer
 
@@ -51,13 +61,7 @@ class DirectRedis:
         channel = self._channel
         if channel is None or channel.broken:
             channel = await self._open()
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await channel.exchange(packed, answers)
-        except TimeoutError:
-            late = redis.TimeoutError("Redis did not answer in time")
-            channel.break_off(late)
-            raise late from None
+        return await channel.exchange(packed, answers, self._timeout_seconds)
 
     async def _open(self) -> _Channel:
         async with self._opening:
@@ -74,6 +78,14 @@ async def _open_channel(connect: Callable[[], Any]) -> _Channel:
     return _Channel(writer)
 
 
+class _Waiting(NamedTuple):
+    """`deadline` in the loop's time."""
+
+    future: asyncio.Future[list[Any]]
+    answers: int
+    deadline: float
+
+
 class _Channel(asyncio.Protocol):
     """Answers come in the order of the commands."""
 
@@ -82,15 +94,29 @@ class _Channel(asyncio.Protocol):
         self._writer = writer  # which closes the transport when it is collected
         self._transport: asyncio.Transport = writer.transport
         self._parser: Any = new_parser()
-        self._waiting: deque[tuple[asyncio.Future[list[Any]], int]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._answers: list[Any] = []
+        self._loop = asyncio.get_running_loop()
+        self._watch: asyncio.TimerHandle | None = None
         self._transport.set_protocol(self)
 
-    def exchange(self, packed: bytes, answers: int) -> asyncio.Future[list[Any]]:
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((future, answers))
+    def exchange(self, packed: bytes, answers: int, timeout_seconds: float) -> asyncio.Future[list[Any]]:
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        self._waiting.append(_Waiting(future, answers, self._loop.time() + timeout_seconds))
+        if self._watch is None:
+            self._watch = self._loop.call_later(timeout_seconds, self._look)
         self._transport.write(packed)
         return future
+
+    def _look(self) -> None:
+        """One timer for all that ever wait here: to set one for each, and cancel it, costs more than to wait."""
+        self._watch = None
+        if not self._waiting:
+            return
+        if self._waiting[0].deadline <= self._loop.time():
+            self.break_off(redis.TimeoutError("Redis did not answer in time"))
+        else:
+            self._watch = self._loop.call_at(self._waiting[0].deadline, self._look)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed(data)
@@ -103,11 +129,11 @@ class _Channel(asyncio.Protocol):
     def _take(self, answer: Any) -> None:
         # What was the master is one no longer: the address leads to another by now, and the next exchange goes there.
         self.broken = self.broken or (isinstance(answer, redis.ResponseError) and str(answer).startswith("READONLY"))
-        if isinstance(answer, redis.ReadOnlyError):
-            self.broken = True  # what was the master is one no longer: the address leads to another by now
+        if tells_of_replica(answer):
+            self.broken = True
         self._answers.append(answer)
-        future, count = self._waiting[0]
-        if len(self._answers) == count:
+        future = self._waiting[0].future
+        if len(self._answers) == self._waiting[0].answers:
             self._waiting.popleft()
             answers, self._answers = self._answers, []
             if not future.done():
@@ -116,14 +142,16 @@ class _Channel(asyncio.Protocol):
                 self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.break_off(redis.ConnectionError(f"Redis closed the connection ({exc})"))
+        self.break_off(left_by_its_other_end())
 
     def break_off(self, error: Exception) -> None:
         """Whoever waits hears `error`; nothing more is sent here."""
         self.broken = True
         self._transport.abort()
+        if self._watch is not None:
+            self._watch.cancel()
         while self._waiting:
-            future, _ = self._waiting.popleft()
+            future = self._waiting.popleft().future
             if not future.done():
                 future.set_exception(error)
                 with contextlib.suppress(Exception):

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import select
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
-from typing import Any
 
 from django_cfg.errors import RPCConnectionError
 from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
-    BLOCKING_SECONDS,
     FAILURES,
     SLICE_SECONDS,
     Command,
     blocking_connections,
     is_missing_script,
     is_refusal,
-    read_run_id,
 )
+from django_cfg.modules.django_rpc.link import Link
 from django_cfg.modules.django_rpc.outgoing import (
     AfterLoss,
     Outgoing,
@@ -35,56 +31,9 @@ from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys, read_response
 from django_cfg.rpc.call import Reply
 
-__all__ = ["FusedPath", "Link"]
+__all__ = ["FusedPath"]
 
 MOST_IDLE = 16
-LATE_SECONDS = 0.2
-"""How much later than a deadline Redis may say that the wait is over."""
-
-
-class Link:
-    """One connection, opened at once; `run_id` is the Redis process at its other end. Raises one of FAILURES.
-
-    `deadline` (monotonic seconds) is that of whoever uses it now: no read lasts longer.
-    """
-
-    def __init__(self, connect: Callable[[], Any], deadline: float) -> None:
-        self.deadline = deadline
-        self._timeout = 0.0
-        self._connection: Any = connect()
-        self._readable = select.poll()
-        try:
-            self._connection.connect()
-            # redis-py has one timeout for a connection's whole life, and looks for unread data by reading.
-            self._socket: Any = self._connection._sock
-            self._readable.register(self._socket, select.POLLIN)
-            self.run_id = read_run_id(self.run("INFO", "server"))
-        except BaseException:
-            self.close()
-            raise
-
-    def run(self, *command: str | bytes | int) -> Any:
-        self.send(command)
-        return self.read()
-
-    def send(self, *commands: Command) -> None:
-        """In one write."""
-        packed = self._connection.pack_commands(commands)
-        self._connection.send_packed_command(packed, check_health=False)
-
-    def read(self) -> Any:
-        timeout = min(BLOCKING_SECONDS, max(0.0, self.deadline - time.monotonic()) + LATE_SECONDS)
-        if timeout != self._timeout:
-            self._socket.settimeout(timeout)
-            self._timeout = timeout
-        return self._connection.read_response(disconnect_on_error=True)
-
-    def is_clean(self) -> bool:
-        """Whether the other end is there and nothing unread is left."""
-        return not self._readable.poll(0)
-
-    def close(self) -> None:
-        self._connection.disconnect()
 
 
 class FusedPath:

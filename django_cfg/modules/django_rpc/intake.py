@@ -15,7 +15,7 @@ from django_cfg.modules.django_rpc.signing import SIGNATURE, USER, Signer
 from django_cfg.rpc.call import Call
 from django_cfg.rpc.method import Transport
 from django_cfg.rpc.signature import METHOD_NAME
-from django_cfg.rpc.validation import check_json
+from django_cfg.rpc.validation import MAX_DEPTH, check_json
 
 __all__ = ["Malformed", "Request", "has_expired", "make_call", "read_correlation_id", "read_entry", "resigned"]
 
@@ -40,8 +40,7 @@ class _Payload(msgspec.Struct):
     type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A readable request. `reply_to` None: nobody waits. `timeout_seconds` 0: no deadline.
 
     `user` is what the caller says until its signature has been checked.
@@ -141,11 +140,13 @@ def _decode(raw: bytes) -> _Payload:
         raise MalformedMessageError("the entry has no field 'payload'")
     if len(raw) > MAX_PAYLOAD_BYTES:
         raise MalformedMessageError(f"the payload has {len(raw)} bytes; the limit is {MAX_PAYLOAD_BYTES}")
-    check_json(raw)
     try:
-        return msgspec.json.decode(raw, type=_Payload)
-    except msgspec.ValidationError as error:
+        payload = msgspec.json.decode(raw, type=_Payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        check_json(raw)
         raise MalformedMessageError(f"the request does not have the right shape: {error}") from error
+    check_json(bytes(payload.params), max_depth=MAX_DEPTH - 1)
+    return payload
 
 
 def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], deliveries: int) -> Request:

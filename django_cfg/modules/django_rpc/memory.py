@@ -25,7 +25,7 @@ from django_cfg.modules.django_rpc.builtin import served_router
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.outgoing import RETRY_AFTER_SECONDS, Outgoing
 from django_cfg.modules.django_rpc.recovery import Repeat, judge_record
-from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slot, sync_slot, wait_for
+from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slots, longest_timeout, sync_slots
 from django_cfg.rpc.call import Call, Reply
 from django_cfg.rpc.delivery import Delivery, installed_delivery
 from django_cfg.rpc.lanes import Lanes
@@ -54,18 +54,16 @@ class MemoryTransport:
         return outcome
 
     def many(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
-        made = [sync_slot(outgoing) for outgoing in outgoings]
-        deadlines = [time.monotonic() + outgoing.timeout_seconds for outgoing in outgoings]
-        self._running().submit([slot for slot, _ in made])
-        for (_, wait), deadline in zip(made, deadlines, strict=True):
-            wait(deadline - time.monotonic())
-        return [slot.outcome or _timed_out(slot) for slot, _ in made]
+        slots, wait = sync_slots(outgoings)
+        self._running().submit(slots)
+        wait(longest_timeout(outgoings))
+        return [slot.outcome or _timed_out(slot) for slot in slots]
 
     async def amany(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
-        made = [async_slot(outgoing) for outgoing in outgoings]
-        self._running().submit([slot for slot, _ in made])
-        await asyncio.gather(*(wait_for(event, slot.outgoing.timeout_seconds) for slot, event in made))
-        return [slot.outcome or _timed_out(slot) for slot, _ in made]
+        slots, wait = async_slots(outgoings)
+        self._running().submit(slots)
+        await wait(longest_timeout(outgoings))
+        return [slot.outcome or _timed_out(slot) for slot in slots]
 
     def send(self, outgoing: Outgoing) -> str:
         self._running().submit([Slot(outgoing, lambda: None)])

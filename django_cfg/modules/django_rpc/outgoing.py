@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import uuid
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeAlias
+
+import msgspec
 
 from django_cfg.errors import NoResponders, RPCConnectionError, RPCError, RPCErrorCode, RPCOverloadedError
 from django_cfg.modules.django_rpc import protocol, scripts
@@ -35,8 +36,7 @@ FUSE = 10
 RETRY_AFTER_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """`timeout_seconds` 0: nobody waits for a reply. `key`: the caller's idempotency key. `signer`: signs it."""
 
     method: str
@@ -54,6 +54,12 @@ class Outgoing:
         """How long its record lasts if no server ever touches it."""
         after = protocol.KEYED_SECONDS if self.key else protocol.KEPT_SECONDS
         return int((self.timeout_seconds + after) * 1000)
+
+
+def new_correlation_id() -> str:
+    """A random UUID of version 4, as older servers demand; `uuid.uuid4` takes several times as long."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 class AfterLoss(Enum):
@@ -75,7 +81,7 @@ def prepare(
     signer: Signer | None = None,
 ) -> Outgoing:
     """A request with an id of its own, or the one that belongs to its key."""
-    correlation_id = protocol.keyed_correlation_id(method, key) if key else str(uuid.uuid4())
+    correlation_id = protocol.keyed_correlation_id(method, key) if key else new_correlation_id()
     mark = protocol.call_mark(method, params, as_user)
     return Outgoing(method, params, correlation_id, timeout_seconds, mark, key, as_user=as_user, signer=signer)
 

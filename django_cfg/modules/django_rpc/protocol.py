@@ -242,4 +242,4 @@ def _response_error(response: _Response) -> WireError:
 
 
 def _timestamp(moment: datetime) -> bytes:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+    return b"%bZ" % moment.astimezone(UTC).isoformat(timespec="microseconds")[:26].encode()

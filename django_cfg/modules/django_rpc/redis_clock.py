@@ -17,19 +17,23 @@ class RedisClock:
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
+        self._offset: float | None = None
 
     def sample(self, sent: float, received: float, redis_seconds: float) -> None:
         """One `TIME` that was asked at `sent` and answered at `received`, both monotonic seconds."""
         self._samples.append((received - sent, redis_seconds - (sent + received) / 2))
+        _, self._offset = min(self._samples)
 
     def reset(self) -> None:
         """After a reconnect: it may be another server, with another clock."""
         self._samples.clear()
+        self._offset = None
 
     def now(self, monotonic: float) -> float:
         """Seconds on Redis's clock; raises ValueError before the first sample."""
-        _, offset = min(self._samples)
-        return monotonic + offset
+        if self._offset is None:
+            raise ValueError("Redis has not yet been asked for its time")
+        return monotonic + self._offset
 
 
 def added_seconds(entry_id: str) -> float:

@@ -21,7 +21,7 @@ from django_cfg.modules.django_rpc.explain import MOST_COUNTED, read_facts, time
 from django_cfg.modules.django_rpc.fused import FusedPath
 from django_cfg.modules.django_rpc.outgoing import Outgoing, enqueue_command, outcome_unknown, read_answer, refused
 from django_cfg.modules.django_rpc.protocol import Keys
-from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slot, sync_slot, wait_for
+from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slots, longest_timeout, sync_slots
 from django_cfg.rpc.call import Reply
 
 __all__ = ["RedisTransport"]
@@ -57,29 +57,27 @@ class RedisTransport:
                 self._in_flight -= 1
 
     def many(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
-        deadlines = [time.monotonic() + outgoing.timeout_seconds for outgoing in outgoings]
-        made = [sync_slot(outgoing) for outgoing in outgoings]
-        shared_calls.inc(len(made))
-        self._shared.submit(slot for slot, _ in made)
+        slots, wait = sync_slots(outgoings)
+        shared_calls.inc(len(slots))
+        self._shared.submit(slots)
         try:
-            for (_, wait), deadline in zip(made, deadlines, strict=True):
-                wait(deadline - time.monotonic())
+            wait(longest_timeout(outgoings))
         except BaseException:
-            self._give_up_all([slot for slot, _ in made])
+            self._give_up_all(slots)
             raise
-        return [slot.outcome or self._time_out(slot) for slot, _ in made]
+        return [slot.outcome or self._time_out(slot) for slot in slots]
 
     async def amany(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
-        made = [async_slot(outgoing) for outgoing in outgoings]
-        shared_calls.inc(len(made))
-        self._shared.submit(slot for slot, _ in made)
+        slots, wait = async_slots(outgoings)
+        shared_calls.inc(len(slots))
+        self._shared.submit(slots)
         try:
-            await asyncio.gather(*(wait_for(event, slot.outgoing.timeout_seconds) for slot, event in made))
+            await wait(longest_timeout(outgoings))
         except asyncio.CancelledError:
-            await asyncio.to_thread(self._give_up_all, [slot for slot, _ in made])
+            await asyncio.to_thread(self._give_up_all, slots)
             raise
         return [
-            await asyncio.to_thread(self._time_out, slot) if slot.outcome is None else slot.outcome for slot, _ in made
+            await asyncio.to_thread(self._time_out, slot) if slot.outcome is None else slot.outcome for slot in slots
         ]
 
     def send(self, outgoing: Outgoing) -> str:
@@ -136,7 +134,7 @@ class RedisTransport:
         raise self._explained(outgoing, outcome)
 
     def _shared_call(self, outgoing: Outgoing, deadline: float) -> Reply:
-        slot, wait = sync_slot(outgoing)
+        (slot,), wait = sync_slots([outgoing])
         self._shared.submit([slot])
         try:
             wait(deadline - time.monotonic())

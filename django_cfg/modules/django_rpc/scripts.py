@@ -68,12 +68,12 @@ for i = 1, count do
     if reply_list then redis.call('LPUSH', reply_list, refusal) end
     answers[i] = refusal
   else
-    local entry = {}
-    for j = 1, width do entry[j] = ARGV[at + 3 + j] end
+    local first, last = at + 4, at + 3 + width
     if redis.call('SET', KEYS[2 + i], '?' .. ARGV[at + 2], 'NX', 'PX', ARGV[at + 1]) then
-      entry[width + 1], entry[width + 2] = 'fresh', '1'
+      answers[i] = redis.call('XADD', stream, 'MAXLEN', '~', fuse, '*', 'fresh', '1', unpack(ARGV, first, last))
+    else
+      answers[i] = redis.call('XADD', stream, 'MAXLEN', '~', fuse, '*', unpack(ARGV, first, last))
     end
-    answers[i] = redis.call('XADD', stream, 'MAXLEN', '~', fuse, '*', unpack(entry))
     backlog = backlog + 1
   end
   at = at + 4 + width
@@ -121,25 +121,34 @@ FINISH = """
 -- is still the consumer's own. Only Redis can ask it: what a server sends may be held up on its way, until others have
 -- taken over. What arrives twice finds its entries gone. Removal comes first: it passes also when memory is full.
 -- Returns how many entries were not its own, and then the errors of commands.
-local answers, at = {0}, 3
+local answers, own, due, at = {0}, {}, {}, 3
 while ARGV[at] do
   local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[at], ARGV[at], 1)
-  local own = not pending.err and pending[1] and pending[1][2] == ARGV[2]
-  if own then
-    redis.call('XACK', KEYS[1], ARGV[1], ARGV[at])
-    redis.call('XDEL', KEYS[1], ARGV[at])
+  local is_own = not pending.err and pending[1] and pending[1][2] == ARGV[2]
+  if is_own then
+    own[#own + 1] = ARGV[at]
   else
     answers[1] = answers[1] + 1
   end
   local count = tonumber(ARGV[at + 1])
   at = at + 2
   for _ = 1, count do
-    local width = tonumber(ARGV[at])
-    if own then
-      local answer = redis.pcall(unpack(ARGV, at + 1, at + width))
-      if type(answer) == 'table' and answer.err then answers[#answers + 1] = answer.err end
-    end
-    at = at + width + 1
+    if is_own then due[#due + 1] = at end
+    at = at + tonumber(ARGV[at]) + 1
+  end
+end
+if #own > 0 then
+  redis.call('XACK', KEYS[1], ARGV[1], unpack(own))
+  redis.call('XDEL', KEYS[1], unpack(own))
+end
+local expiring = {}
+for _, first in ipairs(due) do
+  local name, key = ARGV[first + 1], ARGV[first + 2]
+  -- Many replies of one batch lie in one list, which needs one expiry.
+  if name ~= 'EXPIRE' or not expiring[key] then
+    expiring[key] = name == 'EXPIRE'
+    local answer = redis.pcall(unpack(ARGV, first + 1, first + tonumber(ARGV[first])))
+    if type(answer) == 'table' and answer.err then answers[#answers + 1] = answer.err end
   end
 end
 return answers

@@ -41,7 +41,9 @@ __all__ = ["ServerOptions", "StreamServer"]
 
 logger = logging.getLogger("django_cfg.rpc.redis")
 
-MOST_AT_ONCE = 128
+MOST_AT_ONCE = 32
+"""While these run, Redis already looks for the next."""
+
 HEARTBEAT_SECONDS = 1.0
 LEAVE_SECONDS = 5.0
 STUCK_SECONDS = 30.0

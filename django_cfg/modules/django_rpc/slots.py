@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from django_cfg.errors import RPCError
 from django_cfg.modules.django_rpc.outgoing import Outgoing
 from django_cfg.rpc.call import Reply
 
-__all__ = ["Outcome", "Slot", "async_slot", "sync_slot", "wait_for"]
+__all__ = ["Outcome", "Slot", "async_slots", "longest_timeout", "sync_slots"]
 
 Outcome: TypeAlias = Reply | RPCError
 
@@ -35,11 +35,18 @@ class Slot:
             self._wake()
 
 
-def sync_slot(outgoing: Outgoing) -> tuple[Slot, Callable[[float], None]]:
-    """With a function that waits at most so many seconds; a bare lock, which gevent can replace."""
-    lock = threading.Lock()
-    lock.acquire()
-    return Slot(outgoing, lock.release), lambda seconds: _wait(lock, seconds)
+def sync_slots(outgoings: Sequence[Outgoing]) -> tuple[list[Slot], Callable[[float], None]]:
+    """With a function that waits for all, at most so many seconds: the caller's thread wakes once, not for each."""
+    lock = threading.Lock()  # gevent can replace it
+    others = iter(range(len(outgoings) - 1))
+
+    def wake() -> None:
+        if next(others, None) is None:
+            lock.release()
+
+    if outgoings:
+        lock.acquire()
+    return [Slot(outgoing, wake) for outgoing in outgoings], lambda seconds: _wait(lock, seconds)
 
 
 def _wait(lock: threading.Lock, seconds: float) -> None:
@@ -47,21 +54,24 @@ def _wait(lock: threading.Lock, seconds: float) -> None:
         lock.release()
 
 
-def async_slot(outgoing: Outgoing) -> tuple[Slot, asyncio.Event]:
-    """With an event of the running loop."""
-    loop, event = asyncio.get_running_loop(), asyncio.Event()
+def async_slots(outgoings: Sequence[Outgoing]) -> tuple[list[Slot], Callable[[float], Awaitable[None]]]:
+    """As `sync_slots`, for a task of the running loop."""
+    loop, event, others = asyncio.get_running_loop(), asyncio.Event(), iter(range(len(outgoings) - 1))
 
     def wake() -> None:
-        if not loop.is_closed():
+        if next(others, None) is None and not loop.is_closed():
             loop.call_soon_threadsafe(event.set)
 
-    return Slot(outgoing, wake), event
+    async def wait(seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds if outgoings else 0.0):
+                await event.wait()
+        except TimeoutError:
+            return
+
+    return [Slot(outgoing, wake) for outgoing in outgoings], wait
 
 
-async def wait_for(event: asyncio.Event, seconds: float) -> None:
-    """At most so many seconds."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
+def longest_timeout(outgoings: Sequence[Outgoing]) -> float:
+    """How long to wait for all of them, in seconds."""
+    return max((outgoing.timeout_seconds for outgoing in outgoings), default=0.0)

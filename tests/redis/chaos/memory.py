@@ -6,6 +6,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ def _calls(clients: list[WebSocketRPCClient], count: int) -> None:
     """A third one by one on either path, and a third many at once."""
     with ThreadPoolExecutor(8) as pool:
         for client in clients:
-            list(pool.map(lambda n, client=client: _echo(client, n), range(count // 3)))
-        list(pool.map(lambda _: clients[1].call_many([("echo", {"n": 1})] * 50), range(count // 150 + 1)))
+            list(pool.map(partial(_echo, client), range(count // 3)))
+        list(pool.map(clients[1].call_many, [[("echo", {"n": 1})] * 50] * (count // 150 + 1)))
 
 
 def _echo(client: WebSocketRPCClient, n: int) -> Any:

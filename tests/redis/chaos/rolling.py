@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from django_cfg.errors import RPCError
 from django_cfg.modules.django_rpc.client import WebSocketRPCClient
@@ -100,5 +101,5 @@ def _many(client: WebSocketRPCClient, ended: threading.Event) -> Counter[str]:
     return outcomes
 
 
-def _judged(result: object) -> str:
-    return "ok" if isinstance(result, dict) and result.get("name") == "n" else repr(result)
+def _judged(result: Any) -> str:
+    return repr(result) if isinstance(result, Exception) or result["name"] != "n" else "ok"

@@ -17,10 +17,10 @@ class Story:
 
     key: str = ""
     style: str = "thread"
-    intents: list[Intent] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list[Intent])
+    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+    runs: list[Run] = field(default_factory=list[Run])
+    effects: list[Effect] = field(default_factory=list[Effect])
 
     def __post_init__(self) -> None:
         self.intents.append(Intent("c", 0, self.style, self.key, 7))

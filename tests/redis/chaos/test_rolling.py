@@ -23,6 +23,6 @@ def test_nothing_is_left_in_redis_after_many_calls(tmp_path: Path) -> None:
     """Too few to see memory grow; enough to see that every key is accounted for."""
     require_redis_server()
 
-    grown = grow(tmp_path, calls=3000)
+    grown = grow(tmp_path, calls=1500)
 
     assert grown.left == []

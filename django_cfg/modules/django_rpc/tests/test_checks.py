@@ -84,6 +84,9 @@ def test_a_cache_in_the_same_database(rpc: str, cache: object, ids: list[str]) -
         ("redis://user:pw@redis.example.com/2", []),
         ("redis://127.0.0.1/2", []),
         ("unix:///run/redis.sock", []),
+        ("sentinel://one.example.com,localhost/main", ["W010"]),
+        ("sentinel://:pw@one.example.com/main", []),
+        ("sentinel://localhost,127.0.0.1:26380/main", []),
     ],
 )
 def test_a_redis_that_is_open_to_others(url: str, ids: list[str]) -> None:

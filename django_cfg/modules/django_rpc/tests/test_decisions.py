@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from django_cfg.errors import NoResponders, RPCOverloadedError
 from django_cfg.modules.django_rpc import protocol

@@ -103,5 +103,5 @@ def test_the_best_round_trip_sets_the_clock() -> None:
 
     assert clock.now(120.0) == pytest.approx(5020.0)
     clock.reset()
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match="not yet been asked"):
         clock.now(120.0)

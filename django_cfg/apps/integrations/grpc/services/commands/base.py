@@ -152,9 +152,11 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
                 f"{type(self).__name__} reaches other processes once stub_class and request_class are set to the"
                 " classes of its protocol, or _send_via_grpc is overridden"
             )
-        require_grpc()
-        from django_cfg.apps.integrations.grpc.services.commands.remote import RemoteMethod
-
+        try:
+            from django_cfg.apps.integrations.grpc.services.commands.remote import RemoteMethod
+        except ImportError:
+            require_grpc()
+            raise
         return RemoteMethod(
             self.stub_class,
             self.rpc_method_name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -129,12 +128,13 @@ class Turns(Generic[TMessage]):
     def _give_up(self) -> None:
         """On the callbacks so far, not on on_disconnect."""
         self._waiting = None
-        self._calls.logger.warning(
-            "callbacks of agent %a took too long and were cancelled", self._agent_id, extra=about(client=self._agent_id)
-        )
+        self._warn("its callbacks took too long after its stream had ended, and were cancelled")
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
+
+    def _warn(self, what: str) -> None:
+        self._calls.logger.warning("agent %a: %s", self._agent_id, what, extra=about(client=self._agent_id))
 
     async def _serve(self) -> None:
         if not self._greeted:
@@ -185,6 +185,8 @@ class Turns(Generic[TMessage]):
         self._parted = True
         on_disconnect = self._calls.on_disconnect
         if on_disconnect is not None and self._greeted:
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(LAST_SECONDS):
                     await self._calls.attempt(self._agent_id, "on_disconnect", lambda: on_disconnect(self._agent_id))
+            except TimeoutError:
+                self._warn("on_disconnect took too long and was cancelled")

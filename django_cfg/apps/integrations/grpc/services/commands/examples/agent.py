@@ -227,7 +227,7 @@ async def serve(arguments: argparse.Namespace) -> None:
         agent = asyncio.create_task(Agent(arguments.id, stub, bot, journal, os.environ.get("FLEET_TOKEN", "")).run())
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, agent.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.closing(journal), contextlib.suppress(asyncio.CancelledError):
             await agent
 
 

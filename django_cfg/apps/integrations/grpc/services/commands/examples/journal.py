@@ -30,6 +30,9 @@ class Journal:
     def end(self, command_id: str, report: bytes) -> None:
         self._database.execute("UPDATE commands SET report = ? WHERE id = ?", (report, command_id))
 
+    def close(self) -> None:
+        self._database.close()
+
     def report(self, command_id: str) -> bytes | None:
         """None while it runs, and for ever if the agent ended meanwhile."""
         row = self._database.execute("SELECT report FROM commands WHERE id = ?", (command_id,)).fetchone()

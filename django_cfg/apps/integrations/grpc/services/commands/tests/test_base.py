@@ -1,0 +1,187 @@
+"""The client: its mode, its address, its limits, and what it says when it cannot send."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import grpc
+import pytest
+
+from django_cfg.apps.integrations.grpc.services.commands.base import CommandClientConfig, StreamingCommandClient
+from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
+from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2_grpc as pb2_grpc
+from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient
+from django_cfg.apps.integrations.grpc.services.commands.examples.server import FleetServicer
+from django_cfg.apps.integrations.grpc.services.commands.failures import failure_of
+from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
+from django_cfg.errors import CommandError, ConfigurationError, RPCError, ServiceUnavailableError
+
+
+class PlainClient(StreamingCommandClient[pb2.Command]):
+    """Without a way to other processes."""
+
+
+class OwnWay(StreamingCommandClient[pb2.Command]):
+    async def _send_via_grpc(self, command: pb2.Command) -> bool:
+        return command.command_id == "yes"
+
+
+def new_service() -> Any:
+    return FleetServicer()._streaming_service  # pyright: ignore[reportPrivateUsage] - as document 5 does
+
+
+def test_the_mode_is_chosen_for_each_command() -> None:
+    service = new_service()
+    client = FleetCommandClient("bot-1")
+    assert not client.is_same_process()
+    assert FleetCommandClient("bot-1", service).is_same_process()
+    assert not PlainClient("bot-1").is_same_process()
+
+    register_streaming_service("fleet", service)
+    assert client.is_same_process()
+
+
+@pytest.mark.parametrize(
+    ("listens_at", "address"),
+    [
+        ("127.0.0.1", "localhost:50051"),
+        ("0.0.0.0", "localhost:50051"),  # noqa: S104 - a setting
+        ("10.1.2.3", "10.1.2.3:50051"),
+        ("fd00::1", "[fd00::1]:50051"),
+    ],
+)
+def test_the_address_of_the_settings(settings: Any, listens_at: str, address: str) -> None:
+    settings.GRPC = {"host": listens_at, "port": 50051}
+    assert FleetCommandClient("bot-1").get_grpc_address() == address
+
+
+def test_an_address_of_its_own(settings: Any) -> None:
+    settings.GRPC = {"host": "10.1.2.3", "port": 6000}
+    config = CommandClientConfig(grpc_host="fleet.internal", grpc_port=7000)
+
+    assert FleetCommandClient("bot-1", config=config).get_grpc_address() == "fleet.internal:7000"
+    assert FleetCommandClient("bot-1", config=config, grpc_port=7001).get_grpc_address() == "fleet.internal:7001"
+    assert FleetCommandClient("bot-1", grpc_port=7002).get_grpc_address() == "10.1.2.3:7002"
+    assert FleetCommandClient("bot-1", config=CommandClientConfig()).get_grpc_address() == "localhost:6000"
+    assert FleetCommandClient("bot-1", grpc_host="other").get_grpc_address() == "other:6000"
+
+
+def test_a_shared_config_never_changes() -> None:
+    """Of two clients with one config, each keeps its own address."""
+    shared = CommandClientConfig(grpc_port=7000)
+    one = FleetCommandClient("bot-1", config=shared, grpc_port=7001)
+    two = FleetCommandClient("bot-2", config=shared)
+    assert (one.get_grpc_address(), two.get_grpc_address()) == ("localhost:7001", "localhost:7000")
+    assert shared == CommandClientConfig(grpc_port=7000)
+    with pytest.raises(FrozenInstanceError):
+        shared.grpc_port = 1  # type: ignore[misc]
+
+
+def test_the_limits_without_a_config() -> None:
+    config = CommandClientConfig()
+    assert (config.queue_timeout, config.connect_timeout, config.call_timeout) == (5.0, 3.0, 5.0)
+    assert (config.grpc_host, config.grpc_port) == ("localhost", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"grpc_port": 0}, "grpc_port must be from 1 to 65535, not 0"),
+        ({"grpc_port": 65536}, "grpc_port must be from 1"),
+        ({"grpc_host": ""}, "grpc_host must name a host"),
+        ({"connect_timeout": 0}, "must be above 0"),
+        ({"call_timeout": 0}, "must be above 0"),
+        ({"queue_timeout": -1}, "queue_timeout must be a number of seconds from 0"),
+        ({"call_timeout": float("inf")}, "call_timeout must be a number"),
+    ],
+)
+def test_limits_that_cannot_work(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        CommandClientConfig(**given)
+
+
+@pytest.mark.parametrize("given", [{"grpc_port": 0}, {"grpc_host": ""}])
+def test_an_empty_address_is_no_default(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        FleetCommandClient("bot-1", **given)
+
+
+def test_a_server_at_any_free_port_cannot_be_dialled(settings: Any) -> None:
+    settings.GRPC = {"port": 0}
+    with pytest.raises(ConfigurationError, match="grpc_port"):
+        FleetCommandClient("bot-1").get_grpc_address()
+
+
+def test_importing_it_loads_no_grpcio_and_reads_no_settings() -> None:
+    code = (
+        "import sys; from django_cfg.apps.integrations.grpc.services.commands import StreamingCommandClient;"
+        "from django_cfg.apps.integrations.grpc.services.commands.base import CommandClientConfig;"
+        "CommandClientConfig();"
+        "print(sorted({'grpc', 'google.protobuf'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={}).stdout == "[]\n"
+
+
+def test_a_client_without_an_agent() -> None:
+    with pytest.raises(ValueError, match="client_id"):
+        FleetCommandClient("")
+
+
+async def test_a_client_without_a_protocol_says_what_is_missing() -> None:
+    with pytest.raises(NotImplementedError, match=r"PlainClient .* stub_class and request_class"):
+        await PlainClient("bot-1").send_command(pb2.Command())
+    with pytest.raises(CommandError, match="no streaming service runs in this process"):
+        await PlainClient("bot-1")._send_direct(pb2.Command())  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_a_request_without_limits_cannot_wait_for_an_agent() -> None:
+    class Sending(PlainClient):
+        stub_class = pb2_grpc.FleetStub
+        request_class = pb2.AgentMessage
+        client_id_field = "agent_id"
+        command_field = "hello"
+
+    with pytest.raises(NotImplementedError, match="AgentMessage needs the fields wait_for and timeout_ms"):
+        await Sending("bot-1").execute_command(pb2.Hello())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def test_a_way_of_its_own_works_without_async_too() -> None:
+    client = OwnWay("bot-1")
+    assert client.send_command_sync(pb2.Command(command_id="yes")) is True
+    assert client.send_command_sync(pb2.Command(command_id="no")) is False
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+async def test_a_time_that_nobody_can_wait(seconds: float) -> None:
+    with pytest.raises(ValueError, match="timeout must be"):
+        await FleetCommandClient("bot-1").execute_command(pb2.Command(), seconds)
+
+
+class Ended(grpc.RpcError):
+    def __init__(self, code: grpc.StatusCode, details: str = "why") -> None:
+        self._said = code, details
+
+    def code(self) -> grpc.StatusCode:
+        return self._said[0]
+
+    def details(self) -> str:
+        return self._said[1]
+
+
+@pytest.mark.parametrize("code", list(grpc.StatusCode))
+def test_each_status_has_an_exception(code: grpc.StatusCode) -> None:
+    error = failure_of(Ended(code), "localhost:1")
+    assert isinstance(error, RPCError)
+    assert "localhost:1" in error.message
+    assert code.name in error.message
+
+
+def test_only_a_known_text_means_that_nothing_was_sent() -> None:
+    unavailable = grpc.StatusCode.UNAVAILABLE
+    assert isinstance(
+        failure_of(Ended(unavailable, "failed to connect to all addresses; x"), "a:1"), ServiceUnavailableError
+    )
+    assert isinstance(failure_of(Ended(unavailable, "Socket closed"), "a:1"), CommandError)

@@ -1,0 +1,249 @@
+"""Clients, a server and an agent over real sockets: both modes, with and without async."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.services.commands.base import CommandClientConfig
+from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
+from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient, new_command_id
+from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
+from django_cfg.apps.integrations.grpc.services.commands.tests.serving import Serving, served
+from django_cfg.apps.integrations.grpc.services.streaming import CommandOutcome
+from django_cfg.apps.integrations.grpc.tokens import create_agent_token
+from django_cfg.errors import CommandError, InvalidParamsError, ServiceUnavailableError, UnauthorizedError
+
+COMPLETED = CommandOutcome.COMPLETED
+
+
+def start(command_id: str = "") -> pb2.Command:
+    return pb2.Command(command_id=command_id or new_command_id(), start=pb2.Start())
+
+
+def local(serving: Serving, agent_id: str = "bot-1") -> FleetCommandClient:
+    return FleetCommandClient(agent_id, serving.servicer.service)
+
+
+async def test_both_modes_send(serving: Serving) -> None:
+    for client in (FleetCommandClient("bot-1"), local(serving)):
+        assert await client._send_command(start()) is True  # pyright: ignore[reportPrivateUsage] - as document 5 does
+        assert await client.send_command(start()) is True
+    for client in (FleetCommandClient("nobody"), local(serving, "nobody")):
+        assert await client.send_command(start()) is False
+
+
+def test_both_modes_send_without_async(serving: Serving) -> None:
+    for client in (FleetCommandClient("bot-1"), local(serving)):
+        assert client.send_command_sync(start()) is True
+    for client in (FleetCommandClient("nobody"), local(serving, "nobody")):
+        assert client.send_command_sync(start()) is False
+
+
+async def test_both_modes_execute(serving: Serving) -> None:
+    for client in (FleetCommandClient("bot-1"), local(serving)):
+        result = await client.execute_command(start("order-" + str(client.is_same_process())))
+        assert (result.outcome, result.agent_id, result.may_have_run) == (COMPLETED, "bot-1", True)
+        assert result.message is not None
+        assert result.message.report.state == pb2.RUNNING
+        assert result.epoch
+        assert result.elapsed_seconds > 0
+
+
+def test_both_modes_execute_without_async(serving: Serving) -> None:
+    for client in (FleetCommandClient("bot-1"), local(serving)):
+        assert client.execute_command_sync(start()).outcome is COMPLETED
+        acknowledged = client.execute_command_sync(start(), wait_for="acknowledged")
+        assert acknowledged.outcome is CommandOutcome.ACKNOWLEDGED
+    for client in (FleetCommandClient("nobody"), local(serving, "nobody")):
+        absent = client.execute_command_sync(start("lost"))
+        assert (absent.outcome, absent.may_have_run) == (CommandOutcome.NOT_CONNECTED, False)
+        assert absent.command_id == "lost"
+
+
+async def test_a_registered_service_is_chosen_by_itself(serving: Serving) -> None:
+    register_streaming_service("fleet", serving.servicer.service)
+    assert await FleetCommandClient("bot-1").execute_command(start())
+    assert serving.servicer.requests == []
+
+
+def test_one_connection_serves_all_threads_and_loops(serving: Serving) -> None:
+    def in_a_loop(_: int) -> bool:
+        return asyncio.run(FleetCommandClient("bot-1").send_command(start()))
+
+    def without(_: int) -> bool:
+        return FleetCommandClient("bot-1").send_command_sync(start())
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [*pool.map(in_a_loop, range(10)), *pool.map(without, range(30))]
+
+    assert answers == [True] * 40
+    assert len(serving.servicer.peers) == 40
+    assert len(set(serving.servicer.peers)) == 1
+
+
+def test_without_async_no_event_loop_is_made(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise AssertionError("an event loop")
+
+    monkeypatch.setattr(asyncio, "new_event_loop", refuse)
+    for client in (FleetCommandClient("bot-1"), local(serving)):
+        assert client.send_command_sync(start())
+        assert client.execute_command_sync(start())
+
+
+async def test_the_deadline_travels(serving: Serving) -> None:
+    await FleetCommandClient("bot-1").execute_command(start(), 7.5)
+    await FleetCommandClient("bot-1", config=CommandClientConfig(call_timeout=2, grpc_port=serving.port)).send_command(
+        start()
+    )
+    executed, sent = serving.servicer.remaining_seconds
+    assert serving.servicer.requests[0].timeout_ms == 7_500
+    assert 7.5 < executed <= 8.6
+    assert 0 < sent <= 2.1, "gRPC rounds deadlines up on the wire"
+
+
+async def test_a_cancelled_caller_cancels_its_call(serving: Serving) -> None:
+    """The server stops waiting for the agent, long before the deadline."""
+    stop = pb2.Command(command_id="slow", stop=pb2.Stop(grace_seconds=2))
+    client = FleetCommandClient("bot-1")
+    assert await client.execute_command(start())
+    waiting = asyncio.create_task(client.execute_command(stop, 60))
+    await until(lambda: pending(serving) == 1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await until(lambda: pending(serving) == 0)
+    assert await client.execute_command(start())
+
+
+def pending(serving: Serving) -> int:
+    return sum(agent.pending_commands for agent in serving.servicer.service.agents())
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - it is in another thread
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Nobody listens there, and nobody else gets it."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
+
+
+async def test_no_server(closed_port: int) -> None:
+    config = CommandClientConfig(connect_timeout=0.2, grpc_port=closed_port)
+    client = FleetCommandClient("bot-1", config=config)
+    with pytest.raises(ServiceUnavailableError, match=r"nothing was sent: not within 0\.2 s"):
+        await client.send_command(start())
+    with pytest.raises(ServiceUnavailableError, match=r"nothing was sent: not within 0\.2 s"):
+        client.send_command_sync(start())
+    for result in (await client.execute_command(start()), client.execute_command_sync(start())):
+        assert (result.outcome, result.may_have_run) == (CommandOutcome.NOT_CONNECTED, False)
+        assert "nothing was sent" in result.detail
+
+
+async def test_a_server_that_went_away_and_came_back(serving: Serving) -> None:
+    """The next command of the same client says that nothing was sent, and one after the restart goes through."""
+    config = CommandClientConfig(connect_timeout=0.2, grpc_port=serving.port)
+    client = FleetCommandClient("bot-1", config=config)
+    assert await client.send_command(start())
+    await asyncio.to_thread(serving.stop)
+    result = await client.execute_command(start())
+    assert (result.outcome, result.may_have_run) == (CommandOutcome.NOT_CONNECTED, False)
+
+    with served(port=serving.port) as again:
+        await asyncio.to_thread(again.connect, "bot-1")
+        assert await FleetCommandClient("bot-1", grpc_port=again.port).execute_command(start())
+
+
+class Mute:
+    """Accepts connections and never answers."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._accepted: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                self._accepted.append(self._listener.accept()[0])
+            except OSError:
+                return
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for one in (self._listener, *self._accepted):
+            one.close()
+
+
+def test_a_server_that_accepts_and_says_nothing_is_no_connection() -> None:
+    mute = Mute()
+    try:
+        config = CommandClientConfig(connect_timeout=0.3, grpc_port=mute.port)
+        result = FleetCommandClient("bot-1", config=config).execute_command_sync(start(), 10)
+        assert (result.outcome, result.may_have_run) == (CommandOutcome.NOT_CONNECTED, False)
+        assert result.elapsed_seconds < 8
+    finally:
+        mute.close()
+
+
+async def test_a_refused_request_is_an_error(serving: Serving) -> None:
+    with pytest.raises(InvalidParamsError, match="wait_for must be"):
+        await FleetCommandClient("bot-1").execute_command(start(), wait_for="nonsense")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client = FleetCommandClient("bot-1")
+    await client.execute_command(start())
+    slow = pb2.Command(command_id="same", stop=pb2.Stop(grace_seconds=1))
+    first = asyncio.create_task(client.execute_command(slow))
+    await until(lambda: pending(serving) == 1)
+    with pytest.raises(CommandError, match="already in flight"):
+        await client.execute_command(slow)
+    assert await first
+
+
+KEY = "k" * 32
+SECRET = "s" * 32
+
+
+@pytest.mark.parametrize(
+    ("given", "header"),
+    [
+        ({"service_api_keys": [KEY], "agent_tokens": "required"}, "x-api-key"),
+        ({"agent_tokens": "required"}, "authorization"),
+    ],
+    ids=["api-key", "token"],
+)
+async def test_commands_carry_the_credentials_of_the_settings(
+    settings: Any, given: dict[str, Any], header: str
+) -> None:
+    """Without them the server refuses, and says so as an exception: nothing has run."""
+    required: dict[str, Any] = {**given, "token_secret": SECRET}
+    with served(GRPCConfig(**required)) as serving:
+        settings.GRPC = {**required, "port": serving.port}
+        serving.connect("bot-1", create_agent_token("bot-1"))
+        for _ in range(3):
+            assert await FleetCommandClient("bot-1").execute_command(start())
+        assert [header in metadata for metadata in serving.servicer.metadata] == [True] * 3
+        assert len(set(serving.servicer.peers)) == 1
+
+        settings.GRPC = {"port": serving.port}
+        with pytest.raises(UnauthorizedError):
+            await FleetCommandClient("bot-1").execute_command(start())
+        with pytest.raises(UnauthorizedError):
+            FleetCommandClient("bot-1").send_command_sync(start())
+        assert len(serving.servicer.requests) == 3

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import AsyncMock, Mock
+
+import pytest
+
+from django_cfg.apps.integrations.grpc.services.streaming import (
+    BidirectionalStreamingConfig,
+    BidirectionalStreamingService,
+)
+from django_cfg.apps.integrations.grpc.services.streaming.types import (
+    is_valid_client_id_extractor,
+    is_valid_message_processor,
+    is_valid_ping_creator,
+)
+
+
+async def process(client_id: str, message: object, queue: object) -> None: ...
+
+
+async def process_too_little(client_id: str) -> None: ...
+
+
+def process_synchronously(client_id: str, message: object, queue: object) -> None: ...
+
+
+async def extract_asynchronously(message: object) -> str:
+    return ""
+
+
+def extract(message: object) -> str:
+    return ""
+
+
+def create() -> object:
+    return object()
+
+
+class Processor:
+    async def __call__(self, client_id: str, message: object, queue: object) -> None: ...
+
+
+def test_processors() -> None:
+    assert all(is_valid_message_processor(one) for one in (process, Processor(), AsyncMock()))
+    wrong = (process_too_little, process_synchronously, None, "text")
+    assert not any(is_valid_message_processor(one) for one in wrong)
+
+
+def test_extractors() -> None:
+    assert all(is_valid_client_id_extractor(one) for one in (str, extract, Mock()))
+    assert not any(is_valid_client_id_extractor(one) for one in (extract_asynchronously, create, None))
+
+
+def test_ping_creators() -> None:
+    assert all(is_valid_ping_creator(one) for one in (object, create, Mock()))
+    assert not any(is_valid_ping_creator(one) for one in (process, extract, None))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"message_processor": process_synchronously}, "message_processor must be async def"),
+        ({"client_id_extractor": extract_asynchronously}, "client_id_extractor must be def"),
+        ({"ping_message_creator": process}, "ping_message_creator must be def"),
+    ],
+)
+def test_a_service_refuses_what_it_could_not_call(wrong: dict[str, Any], told: str) -> None:
+    good: dict[str, Any] = {"message_processor": process, "client_id_extractor": str, "ping_message_creator": create}
+    with pytest.raises(TypeError, match=told):
+        BidirectionalStreamingService(BidirectionalStreamingConfig(), **{**good, **wrong})

@@ -1,0 +1,119 @@
+"""Connections of threads, written and read without redis-py's layers, which cost more than a call.
+
+redis-py opens them (address, TLS, password, database); from then on the socket is ours.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.connecting import (
+    BLOCKING_SECONDS,
+    Command,
+    blocking_connections,
+    is_refusal,
+    left_by_its_other_end,
+    new_parser,
+    pack,
+    read_run_id,
+    tells_of_replica,
+)
+
+__all__ = ["Line", "Link"]
+
+LATE_SECONDS = 0.2
+"""How much later than a deadline Redis may say that a wait is over."""
+
+READ_BYTES = 64 * 1024
+
+
+class Link:
+    """One connection, opened at once; `run_id` is the Redis process at its other end. Raises one of FAILURES.
+
+    `deadline` (monotonic seconds) is that of whoever uses it now: no read lasts longer, nor longer than
+    `longest_seconds`.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Any], deadline: float, longest_seconds: float = BLOCKING_SECONDS
+    ) -> None:
+        self.deadline = deadline
+        self._longest_seconds = longest_seconds
+        self._timeout = 0.0
+        self._parser: Any = new_parser()
+        self._connection: Any = connect()
+        self._readable = select.poll()
+        try:
+            self._connection.connect()
+            self._socket: Any = self._connection._sock
+            self._readable.register(self._socket, select.POLLIN)
+            self.run_id = read_run_id(self.run("INFO", "server"))
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, *command: str | bytes | int | float) -> Any:
+        self.send(command)
+        return self.read()
+
+    def send(self, *commands: Command) -> None:
+        """In one write."""
+        self._socket.sendall(pack(commands))
+
+    def read(self) -> Any:
+        """The next answer; Redis's own errors are raised."""
+        answer = self._parser.gets()
+        if answer is False:
+            timeout = min(self._longest_seconds, max(0.0, self.deadline - time.monotonic()) + LATE_SECONDS)
+            if timeout != self._timeout:
+                self._socket.settimeout(timeout)
+                self._timeout = timeout
+        while answer is False:
+            received = self._socket.recv(READ_BYTES)
+            if not received:
+                raise left_by_its_other_end()
+            self._parser.feed(received)
+            answer = self._parser.gets()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def is_clean(self) -> bool:
+        """Whether the other end is there and nothing unread is left."""
+        return not self._readable.poll(0) and not self._parser.has_data()
+
+    def close(self) -> None:
+        self._connection.disconnect()
+
+
+class Line:
+    """For one thread at a time: a link that is opened when first needed, and again after it has broken."""
+
+    def __init__(self, config: WebSocketRPCConfig, timeout_seconds: float) -> None:
+        self._connect = blocking_connections(config)
+        self._timeout_seconds = timeout_seconds
+        self._link: Link | None = None
+
+    def run(self, *command: str | bytes | int | float) -> Any:
+        """Raises one of FAILURES."""
+        deadline = time.monotonic() + self._timeout_seconds
+        if self._link is not None and not self._link.is_clean():  # it has broken while nobody used it
+            self.close()
+        if self._link is None:
+            self._link = Link(self._connect, deadline, self._timeout_seconds)
+        self._link.deadline = deadline
+        try:
+            return self._link.run(*command)
+        except BaseException as error:
+            if not is_refusal(error) or tells_of_replica(error):
+                self.close()
+            raise
+
+    def close(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None

@@ -1,0 +1,1 @@
+"""The site on PostgreSQL, whose connections can be broken from outside."""
