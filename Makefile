@@ -19,9 +19,9 @@ test: ## Install everything that the tests need, then run them (ARGS="-k name" t
 	@scripts/setup --test
 	@python -m pytest $(ARGS)
 
-chaos: ## The long fault suite; prints its seed (CHAOS_SEED=N repeats a run, ARGS="ledger --calls 1000" chooses)
+chaos: ## The long fault suite; prints its seed (CHAOS_SEED=N repeats a run, ARGS="grpc.ledger --commands 1000" chooses)
 	@scripts/setup --test
-	@python -m tests.redis.chaos $(ARGS)
+	@python -m tests.chaos $(ARGS)
 
 bench: ## Measure speed against a floor in the same run
 	@scripts/setup --test

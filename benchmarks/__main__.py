@@ -6,16 +6,16 @@ import asyncio
 import os
 import sys
 
-from benchmarks import centrifugo_calls
+from benchmarks import centrifugo_calls, redis_rpc
 
-BENCHMARKS = {"centrifugo_calls": centrifugo_calls.main}
+BENCHMARKS = {"centrifugo_calls": lambda: asyncio.run(centrifugo_calls.main()), "redis_rpc": redis_rpc.main}
 
 
 def main() -> None:
     names = sys.argv[1:] or list(BENCHMARKS)
     for name in names:
         print(f"## {name}\n\nload before: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores\n")
-        asyncio.run(BENCHMARKS[name]())
+        BENCHMARKS[name]()
         print(f"\nload after: {os.getloadavg()[0]:.2f}\n")
 
 

@@ -109,9 +109,7 @@ class Demux:
 
     def _read(self) -> None:
         while True:
-            popped = self._client.execute_command(
-                "BLMPOP", WAIT_SECONDS, 1, self._reply_to, "RIGHT", "COUNT", AT_ONCE
-            )
+            popped = self._client.execute_command("BLMPOP", WAIT_SECONDS, 1, self._reply_to, "RIGHT", "COUNT", AT_ONCE)
             for message in popped[1] if popped else ():
                 correlation_id, value = result(message)
                 done, answer = self._pending.pop(correlation_id)

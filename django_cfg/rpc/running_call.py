@@ -19,9 +19,7 @@ class RunningCall:
 
     __slots__ = ("_count", "_done", "_started", "call", "deadline", "task", "timer")
 
-    def __init__(
-        self, call: Call, done: Callable[[Reply], None], count: Callable[[Call, Reply, float], None]
-    ) -> None:
+    def __init__(self, call: Call, done: Callable[[Reply], None], count: Callable[[Call, Reply, float], None]) -> None:
         self.call = call
         self._started = time.monotonic()
         self.deadline = self._started + call.timeout_seconds

@@ -70,9 +70,10 @@ class Direction:
             await asyncio.sleep(due - self._loop.time())
             for piece in self._pieces(chunk):
                 await self._flows.wait()
-                with suppress(OSError):
+                if not sink.is_closing():
                     sink.write(piece)
-                    await sink.drain()
+                    with suppress(OSError):
+                        await sink.drain()
                 if self.bytes_per_second:
                     await asyncio.sleep(len(piece) / self.bytes_per_second)
             if not chunk:

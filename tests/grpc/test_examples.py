@@ -21,6 +21,8 @@ from django_cfg.apps.integrations.grpc.services.commands.examples.client import 
 from django_cfg.apps.integrations.grpc.services.commands.examples.config import batch_update_config, update_config
 from django_cfg.apps.integrations.grpc.services.commands.examples.start import start_client
 from django_cfg.apps.integrations.grpc.services.streaming import CommandOutcome
+from django_cfg.apps.integrations.grpc.tokens import create_agent_token
+from tests.grpc.certificates import Authority
 from tests.grpc.fleet import Fleet
 from tests.grpc.project import Process, wait_until
 
@@ -265,3 +267,37 @@ async def test_commands_for_other_streams_are_refused(fleet: Fleet) -> None:
 async def test_changes_that_no_bot_could_take_are_not_sent(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"AgentConfig|speed"):
         await update_config(FleetCommandClient("bot-1"), changes)
+
+
+async def test_tokens(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent shows its own, Django makes one for each call; an agent with another's token gives up."""
+    required = {"agent_tokens": "required", "token_secret": "s" * 32}
+    fleet = Fleet(tmp_path, **required)
+    settings.GRPC = {"port": fleet.port, **required}
+    with fleet.serving():
+        monkeypatch.setenv("FLEET_TOKEN", create_agent_token("bot-1"))
+        with fleet.agent("bot-1") as agent, fleet.agent("bot-2") as thief:
+            greeted(agent)
+            assert await start_client(FleetCommandClient("bot-1"))
+            assert thief.wait() == 1
+            assert "PERMISSION_DENIED" in thief.log
+
+
+async def test_mutual_tls(tmp_path: Path, settings: Any) -> None:
+    """Of agent and Django with the server; none of them has a token."""
+    authority = Authority(tmp_path / "certificates")
+    server, service, bot = authority.issue("localhost"), authority.issue("django"), authority.issue("bot-1")
+    ours = {"client_certificate": str(service.certificate), "client_key": str(service.key)}
+    fleet = Fleet(
+        tmp_path,
+        tls_certificate=str(server.certificate),
+        tls_key=str(server.key),
+        client_ca=str(authority.path),
+        service_sans=["django"],
+    )
+    settings.GRPC = {"port": fleet.port, "server_ca": str(authority.path), **ours}
+    own = ("--ca", str(authority.path), "--certificate", str(bot.certificate), "--key", str(bot.key))
+    with fleet.serving(), fleet.agent("bot-1", *own, address=f"localhost:{fleet.port}") as agent:
+        greeted(agent)
+        assert await start_client(FleetCommandClient("bot-1"))
+        assert FleetCommandClient("bot-1").execute_command_sync(pb2.Command(command_id="last", stop=pb2.Stop()))

@@ -29,7 +29,7 @@ async def test_acknowledgements_under_way_are_waited_for_and_nothing_new_begins(
         assert (refused.outcome, refused.detail) == (CommandOutcome.NOT_CONNECTED, "the server is draining")
         assert await service.send_to_client("a", {"command": "3"}) is False
         assert await service.broadcast_to_all({"command": "3"}) == 0
-        async with agent(address, "late") as late:
+        async with agent(address) as late:
             assert (await late.status())[0] is grpc.StatusCode.UNAVAILABLE
         assert not draining.done()
 

@@ -114,7 +114,7 @@ async def test_a_hundred_takeovers_leave_one_stream() -> None:
 
         assert len(notes.connected) == 100
         assert len(service.agents()) == 1
-        assert sum(not call.done() for call in calls) == 1
+        await until(lambda: sum(not call.done() for call in calls) == 1)
         await channel.close()
 
 

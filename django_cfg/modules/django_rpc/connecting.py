@@ -51,6 +51,8 @@ __all__ = [
 
 Command: TypeAlias = Sequence[str | bytes | int | float]
 
+_hiredis: Any = hiredis  # which declares `pack_command` for commands of one word only
+
 FAILURES = (redis.RedisError, OSError)
 """Everything that a command may raise."""
 
@@ -100,7 +102,7 @@ class Redis:
         for command in commands:
             pipeline.execute_command(*command)
         answers: list[Any] = pipeline.execute(raise_on_error=False)
-        if _tell_of_replica(answers):
+        if any(map(tells_of_replica, answers)):
             self._leave_replica()
         return answers
 
@@ -138,16 +140,6 @@ class AsyncRedis:
             await self._leave_replica()
             raise
 
-    async def batch(self, commands: Iterable[Command], *, atomic: bool = False) -> list[Any]:
-        """In one round trip; an answer may be an exception. Raises one of FAILURES."""
-        pipeline = self._client.pipeline(transaction=atomic)
-        for command in commands:
-            pipeline.execute_command(*command)
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        if _tell_of_replica(answers):
-            await self._leave_replica()
-        return answers
-
     def pubsub(self) -> Any:
         """An asynchronous context: `subscribe`, `get_message`."""
         return self._client.pubsub(ignore_subscribe_messages=True)
@@ -179,7 +171,7 @@ def new_parser() -> hiredis.Reader:
 
 def pack(commands: Iterable[Command]) -> bytes:
     """As they are written to Redis."""
-    return b"".join([hiredis.pack_command(tuple(command)) for command in commands])
+    return b"".join([_hiredis.pack_command(command) for command in commands])
 
 
 def consumer_name(role: str) -> str:
@@ -226,10 +218,6 @@ def _pool(pool: Any, config: WebSocketRPCConfig, master_connection: Any, **optio
     if config.redis_url.startswith("sentinel:"):
         return pool(connection_class=master_connection, **master_options(config.redis_url), **options)
     return pool.from_url(config.redis_url, **options)
-
-
-def _tell_of_replica(answers: Iterable[Any]) -> bool:
-    return any(isinstance(answer, redis.ReadOnlyError) for answer in answers)
 
 
 def _maker(pool: Any, config: WebSocketRPCConfig, master_connection: Any, retry: Any) -> Callable[[], Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django_cfg.modules.django_rpc import protocol
 from django_cfg.modules.django_rpc.connecting import Redis, pairs
-from django_cfg.modules.django_rpc.intake import read_correlation_id, resigned
+from django_cfg.modules.django_rpc.intake import Request, read_correlation_id, read_entry, resigned
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.signing import SIGNATURE, Signer
 
@@ -54,13 +54,22 @@ def requeue(redis: Redis, keys: Keys, letter_id: str, signer: Signer) -> bool:
     fields = dict(letter.fields)
     if SIGNATURE in fields:
         fields[SIGNATURE] = resigned(fields, signer, int(time.time() * 1000))
-    entry = [part for field in fields.items() for part in field]
     correlation_id = read_correlation_id(fields)
     if correlation_id is not None:
         redis.run("DEL", keys.call(correlation_id))
-    redis.run("XADD", keys.stream, "*", *entry)
+    entry_id = redis.run("XADD", keys.stream, "*", *(part for field in fields.items() for part in field))
+    _record(redis, keys, entry_id.decode(), fields)
     redis.run("XDEL", keys.dead, letter_id)
     return True
+
+
+def _record(redis: Redis, keys: Keys, entry_id: str, fields: Mapping[bytes, bytes]) -> None:
+    """As its enqueueing would: a signed entry that waits for long runs by its record alone."""
+    request = read_entry(entry_id, fields, protocol.reply_pattern(keys.reply_prefix))
+    if isinstance(request, Request):
+        record = protocol.taken_record(request.mark, entry_id)
+        seconds = int((request.timeout_seconds or protocol.NO_DEADLINE_SECONDS) + request.keep_seconds)
+        redis.run("SET", keys.call(request.correlation_id), record, "NX", "EX", seconds)
 
 
 def drop(redis: Redis, keys: Keys, letter_id: str) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+import msgspec
+
+from django_cfg.errors import CallTimeoutError
 from django_cfg.modules.django_rpc import protocol, scripts
 from django_cfg.modules.django_rpc.intake import Malformed, Request
 from django_cfg.modules.django_rpc.protocol import Keys
@@ -20,8 +22,7 @@ MOST_DEAD_LETTERS = 10_000
 LONGEST_REASON = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """`commands` besides the removal of the entry."""
 
     entry_id: str
@@ -33,20 +34,21 @@ def ended(request: Request, reply: Reply, keys: Keys, now: datetime, reply_ttl: 
     commands = _reply_commands(request, reply, now, reply_ttl)
     key = keys.call(request.correlation_id)
     if request.key and reply.error is not None and reply.error.retryable:
-        return Ending(request.entry_id, (*commands, ("DEL", key)))  # the next attempt under this key runs
+        return Ending(request.entry_id, (*commands, _own(request, keys, "DEL", key)))  # the next attempt runs
     record = protocol.finished_record(request.mark, protocol.dump_reply(reply), keyed=bool(request.key))
     return Ending(request.entry_id, (*commands, ("SET", key, record, "EX", int(request.keep_seconds))))
 
 
 def refused(request: Request, reply: Reply, keys: Keys, now: datetime, reply_ttl: int, *, forget: bool) -> Ending:
-    """It has not run. `forget`: nobody has run it under this id, so that it may be sent again."""
+    """It has not run. `forget`: nobody has run it under this id; see `_forget`."""
     commands = _reply_commands(request, reply, now, reply_ttl)
-    return Ending(request.entry_id, (*commands, ("DEL", keys.call(request.correlation_id))) if forget else commands)
+    return Ending(request.entry_id, (*commands, _forget(request, reply, keys)) if forget else commands)
 
 
 def dropped(request: Request, keys: Keys) -> Ending:
-    """Its caller has stopped waiting before it began; the id may be used again."""
-    return Ending(request.entry_id, (("DEL", keys.call(request.correlation_id)),) if request.fresh else ())
+    """Its caller has stopped waiting before it began."""
+    late = Reply.of_error(CallTimeoutError(f"{request.method} was dropped at its deadline, before it began"))
+    return Ending(request.entry_id, (_forget(request, late, keys),))
 
 
 def dead_letter(
@@ -85,6 +87,20 @@ def finish_command(endings: Sequence[Ending], keys: Keys, consumer: str) -> Comm
             words.append(len(command))
             words += command
     return ("EVALSHA", scripts.FINISH_SHA, 1, keys.stream, *words)
+
+
+def _forget(request: Request, reply: Reply, keys: Keys) -> Command:
+    """What has not run may be sent again under its id, unless it could be played back: then that gets this reply."""
+    key = keys.call(request.correlation_id)
+    if not request.signed or request.key:
+        return _own(request, keys, "DEL", key)
+    record = protocol.finished_record(request.mark, protocol.dump_reply(reply), keyed=False)
+    return _own(request, keys, "SET", key, record, "EX", int(request.keep_seconds))
+
+
+def _own(request: Request, keys: Keys, *command: str | bytes | int) -> Command:
+    """Unless the record is another entry's: anybody may name its id."""
+    return ("OWN", keys.call(request.correlation_id), protocol.taken_record(request.mark, request.entry_id), *command)
 
 
 def _reply_commands(request: Request, reply: Reply, now: datetime, reply_ttl: int) -> tuple[Command, ...]:

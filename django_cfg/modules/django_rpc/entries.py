@@ -21,7 +21,7 @@ from django_cfg.modules.django_rpc import endings, protocol
 from django_cfg.modules.django_rpc.connecting import FAILURES
 from django_cfg.modules.django_rpc.direct import DirectRedis
 from django_cfg.modules.django_rpc.endings import Command, Ending
-from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired, make_call, read_entry
+from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired, make_call, needs_record, read_entry
 from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.outbox import Outbox
 from django_cfg.modules.django_rpc.protocol import Keys
@@ -128,7 +128,7 @@ class Entries:
         if fate is Fate.RUN and request.fresh:
             self._start(request)
         elif fate is Fate.RUN:
-            self._wait_for_first(request)  # which may still run elsewhere
+            self._wait_for_first(request, seen=False)  # which may still run elsewhere
         elif fate is Fate.UNKNOWN:
             lost = OutcomeUnknownError(f"the server that ran {request.method} has died; it may have run")
             self._end(request, Reply.of_error(lost))
@@ -166,11 +166,13 @@ class Entries:
         if isinstance(request, Malformed):
             self._refuse_malformed(request)
             return None
+        if not self._is_authentic(request, fields):
+            return None
         if has_expired(request, self._redis_now()):
             self.counts["expired"] += 1
             self._outbox.add(endings.dropped(request, self._keys))
             return None
-        return request if self._is_authentic(request, fields) else None
+        return request
 
     def _is_authentic(self, request: Request, fields: Fields) -> bool:
         """Refuses it otherwise; the record under its id stays, for it may be another caller's."""
@@ -207,13 +209,11 @@ class Entries:
                 del self._open[request.entry_id]  # they have not begun, and will be read again
             raise
         for request, record in zip(requests, records, strict=True):
-            if record is None:
-                self._start(request)
-            else:
-                self._answer_repeat(request, record)
+            if not self._decide(request, record, seen=False):
+                self._wait_for_first(request, seen=True)
 
     async def _take_records(self, requests: Sequence[Request]) -> list[bytes | None]:
-        """None where the record was free, or is this very entry's: then it may run."""
+        """What stood there; None where the record was free, and is the entry's now."""
         commands: list[Command] = []
         for request in requests:
             seconds = int(request.timeout_seconds or protocol.KEPT_SECONDS) + int(request.keep_seconds)
@@ -224,17 +224,29 @@ class Entries:
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
-        return [
-            None if answer == protocol.taken_record(request.mark, request.entry_id) else answer
-            for request, answer in zip(requests, answers, strict=True)
-        ]
+        return answers
 
-    def _answer_repeat(self, request: Request, record: bytes) -> bool:
-        """False when the first request with this id still runs, and a look at it later has been arranged."""
-        repeat = judge_record(record, request.mark)
-        if repeat is Repeat.WAIT:
-            self._wait_for_first(request)
+    def _decide(self, request: Request, record: bytes | None, *, seen: bool) -> bool:
+        """Run it or end it; False while the first request with its id still runs, and its caller waits.
+
+        `seen`: the first one's record was there before; if it is not any more, the first leaves the id to others.
+        """
+        if record is None and not seen and needs_record(request, self._redis_now()):
+            self.counts["unauthorized"] += 1
+            error = UnauthorizedError("the signed request was played back, or has waited too long without a record")
+            self._finish(request, Reply.of_error(error))
+        elif record is None or record == protocol.taken_record(request.mark, request.entry_id):
+            self._start(request)
+        elif (repeat := judge_record(record, request.mark)) is not Repeat.WAIT:
+            self._answer_repeat(request, record, repeat)
+        elif request.reply_to is None and not request.key:
+            self.counts["repeated"] += 1
+            self._outbox.add(Ending(request.entry_id, ()))
+        else:
             return False
+        return True
+
+    def _answer_repeat(self, request: Request, record: bytes, repeat: Repeat) -> None:
         self.counts["repeated"] += 1
         if repeat is Repeat.ANSWER:
             self._end(request, protocol.read_reply(record[1 + protocol.MARK_BYTES :]))
@@ -243,14 +255,13 @@ class Entries:
         else:
             lost = OutcomeUnknownError(f"{request.method} has run; its reply was too large to keep")
             self._refuse(request, lost, forget=False)
-        return True
 
-    def _wait_for_first(self, request: Request) -> None:
-        task = asyncio.get_running_loop().create_task(self._watch_first(request))
+    def _wait_for_first(self, request: Request, *, seen: bool) -> None:
+        task = asyncio.get_running_loop().create_task(self._watch_first(request, seen=seen))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
-    async def _watch_first(self, request: Request) -> None:
+    async def _watch_first(self, request: Request, *, seen: bool) -> None:
         pause = FIRST_LOOK_SECONDS
         try:
             while not has_expired(request, self._redis_now()):
@@ -262,12 +273,9 @@ class Entries:
                     extra = about(method=request.method, correlation_id=request.correlation_id, server=self._server)
                     logger.warning("a repeated request waits for Redis: %r", error, extra=extra)
                     continue
-                if record is None:
-                    self._start(request)  # the first was dropped before it began
+                if self._decide(request, record, seen=seen):
                     return
-                if judge_record(record, request.mark) is not Repeat.WAIT:
-                    self._answer_repeat(request, record)
-                    return
+                seen = True
             self._outbox.add(Ending(request.entry_id, ()))
         except asyncio.CancelledError:
             self._refuse(request, ServiceUnavailableError("the server is shutting down"), forget=False)

@@ -1,4 +1,4 @@
-"""The optional dependency: whether redis-py is installed, and what to do if it is not."""
+"""The optional dependencies: whether redis-py and its parser are installed, and what to do if they are not."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ INSTALL_HINT = 'pip install "django-cfg-realtime[redis]"'
 
 
 def redis_is_installed() -> bool:
-    return find_spec("redis") is not None
+    return find_spec("redis") is not None and find_spec("hiredis") is not None
 
 
 def require_redis() -> None:
     """For edges, before their first import of redis; raises RPCConfigurationError."""
     if not redis_is_installed():
-        raise RPCConfigurationError(f"RPC over Redis needs the package redis, which is not installed: {INSTALL_HINT}")
+        raise RPCConfigurationError(f"RPC over Redis needs the packages redis and hiredis: {INSTALL_HINT}")

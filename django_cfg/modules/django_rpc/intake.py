@@ -11,13 +11,22 @@ import msgspec
 from django_cfg.errors import MalformedMessageError
 from django_cfg.modules.django_rpc import protocol
 from django_cfg.modules.django_rpc.redis_clock import remaining_seconds
-from django_cfg.modules.django_rpc.signing import SIGNATURE, USER, Signer
+from django_cfg.modules.django_rpc.signing import OLDEST_SECONDS, SIGNATURE, USER, Signer, signed_seconds
 from django_cfg.rpc.call import Call
 from django_cfg.rpc.method import Transport
 from django_cfg.rpc.signature import METHOD_NAME
 from django_cfg.rpc.validation import MAX_DEPTH, check_json
 
-__all__ = ["Malformed", "Request", "has_expired", "make_call", "read_correlation_id", "read_entry", "resigned"]
+__all__ = [
+    "Malformed",
+    "Request",
+    "has_expired",
+    "make_call",
+    "needs_record",
+    "read_correlation_id",
+    "read_entry",
+    "resigned",
+]
 
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -43,7 +52,8 @@ class _Payload(msgspec.Struct):
 class Request(msgspec.Struct, frozen=True):
     """A readable request. `reply_to` None: nobody waits. `timeout_seconds` 0: no deadline.
 
-    `user` is what the caller says until its signature has been checked.
+    `user` is what the caller says until its signature has been checked. A signed request is never `fresh`: whoever
+    plays one back may say so, and only the record under its id can tell.
     """
 
     entry_id: str
@@ -57,6 +67,8 @@ class Request(msgspec.Struct, frozen=True):
     extended: bool = False
     key: str = ""
     fresh: bool = False
+    signed: bool = False
+    signed_seconds: float = 0.0
     traceparent: str = ""
     user: str = ""
     deliveries: int = 1
@@ -96,6 +108,14 @@ def read_entry(
 def has_expired(request: Request, redis_now: float) -> bool:
     """Whether its caller has stopped waiting."""
     return request.timeout_seconds > 0 and _remaining(request, redis_now) <= 0
+
+
+def needs_record(request: Request, redis_now: float) -> bool:
+    """Whether only the record of its enqueueing proves that it is not played back: the first one's may have gone.
+
+    When an entry was added proves nothing: whoever adds it may choose its id, and with that the moment.
+    """
+    return request.signed and redis_now - request.signed_seconds >= OLDEST_SECONDS
 
 
 def make_call(request: Request, redis_now: float) -> Call:
@@ -171,6 +191,8 @@ def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], de
         extended=b"v" in fields,
         key=_text(fields, b"key"),
         fresh=b"fresh" in fields,
+        signed=SIGNATURE in fields,
+        signed_seconds=signed_seconds(fields.get(SIGNATURE, b"")),
         traceparent=_text(fields, b"traceparent"),
         user=user,
         deliveries=deliveries,

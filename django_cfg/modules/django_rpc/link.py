@@ -38,9 +38,7 @@ class Link:
     `longest_seconds`.
     """
 
-    def __init__(
-        self, connect: Callable[[], Any], deadline: float, longest_seconds: float = BLOCKING_SECONDS
-    ) -> None:
+    def __init__(self, connect: Callable[[], Any], deadline: float, longest_seconds: float = BLOCKING_SECONDS) -> None:
         self.deadline = deadline
         self._longest_seconds = longest_seconds
         self._timeout = 0.0

@@ -53,7 +53,9 @@ class Outgoing(msgspec.Struct, frozen=True):
     def keep_ms(self) -> int:
         """How long its record lasts if no server ever touches it."""
         after = protocol.KEYED_SECONDS if self.key else protocol.KEPT_SECONDS
-        return int((self.timeout_seconds + after) * 1000)
+        # A signed one that has waited for long runs by its record alone; how many wait is bounded.
+        endless = protocol.NO_DEADLINE_SECONDS if self.signer is not None else 0.0
+        return int(((self.timeout_seconds or endless) + after) * 1000)
 
 
 def new_correlation_id() -> str:

@@ -8,10 +8,10 @@ Key                        Type    Written by   Holds, and how long it lives
 `<prefix><id>`             list    servers      replies of one call, or of one process; 60 s (`response_key_ttl`)
 `rpc:servers:<stream>`     zset    servers      consumer -> ms until which it lives, negative while it drains; and
                                                 "served" -> 0: servers of this kind have been here; a day
-`rpc:call:<correlation>`   string  callers,     `?` mark: enqueued, and then the entry that a server has taken up, where
-                                   servers      it was not the first; `=` mark reply: finished; `!` mark: finished, its
-                                                reply too large to keep. The mark binds it to method and parameters.
-                                                Until two minutes after the deadline; with an idempotency key, a day
+`rpc:call:<correlation>`   string  callers,     `?` mark entry: enqueued as that entry; `=` mark reply: finished; `!`
+                                   servers      mark: finished, its reply too large to keep. The mark binds it to method
+                                                and parameters. Until two minutes after the deadline or, where it has an
+                                                idempotency key, a day
 `rpc:listener:<channel>`   string  servers      the one that delivers broadcasts to browsers; 5 s
 
 Fields of a request entry: `payload`, the JSON that django-ipc knows, and beside it, which django-ipc ignores:
@@ -153,7 +153,7 @@ def read_reply(kept: bytes) -> Reply:
 
 
 def taken_record(mark: bytes, entry_id: str) -> bytes:
-    """The record of a call that a server has taken up; its entry is named, so that a lost answer leaves no doubt."""
+    """The record of a call that has not ended; its entry is named, so that no other is taken for the first."""
     return TAKEN + mark + entry_id.encode()
 
 

@@ -85,7 +85,9 @@ class _Family:
                 os.kill(pid, signal.SIGTERM)
             return
         for number in STOPPING:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, _leave)
+        if self._stopping:  # the signal came here before that
+            os._exit(0)
         threading.Thread(target=_end_with, args=(parent,), name="rpc-parent", daemon=True).start()
         status = 1
         try:
@@ -114,6 +116,11 @@ class _Family:
         self._stopping = True
         for pid in tuple(self._children):
             os.kill(pid, signal.SIGTERM)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """A child that does not serve yet has nothing to finish."""
+    os._exit(0)
 
 
 def _end_with(parent: int) -> None:

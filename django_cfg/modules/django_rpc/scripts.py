@@ -69,8 +69,9 @@ for i = 1, count do
     answers[i] = refusal
   else
     local first, last = at + 4, at + 3 + width
-    if redis.call('SET', KEYS[2 + i], '?' .. ARGV[at + 2], 'NX', 'PX', ARGV[at + 1]) then
+    if redis.call('EXISTS', KEYS[2 + i]) == 0 then
       answers[i] = redis.call('XADD', stream, 'MAXLEN', '~', fuse, '*', 'fresh', '1', unpack(ARGV, first, last))
+      redis.call('SET', KEYS[2 + i], '?' .. ARGV[at + 2] .. answers[i], 'PX', ARGV[at + 1])
     else
       answers[i] = redis.call('XADD', stream, 'MAXLEN', '~', fuse, '*', unpack(ARGV, first, last))
     end
@@ -120,6 +121,7 @@ FINISH = """
 -- Ends entries: each is removed and its commands run (the reply, the record), in one step with the question whether it
 -- is still the consumer's own. Only Redis can ask it: what a server sends may be held up on its way, until others have
 -- taken over. What arrives twice finds its entries gone. Removal comes first: it passes also when memory is full.
+-- A command behind `OWN key record` is left out where another call's record is under that key.
 -- Returns how many entries were not its own, and then the errors of commands.
 local answers, own, due, at = {0}, {}, {}, 3
 while ARGV[at] do
@@ -141,13 +143,20 @@ if #own > 0 then
   redis.call('XACK', KEYS[1], ARGV[1], unpack(own))
   redis.call('XDEL', KEYS[1], unpack(own))
 end
-local expiring = {}
+local expires = {}
 for _, first in ipairs(due) do
+  local last = first + tonumber(ARGV[first])
   local name, key = ARGV[first + 1], ARGV[first + 2]
+  local is_due = true
+  if name == 'OWN' then
+    local held = redis.pcall('GET', key)
+    is_due = not held or held == ARGV[first + 3]
+    first = first + 3
+  end
   -- Many replies of one batch lie in one list, which needs one expiry.
-  if name ~= 'EXPIRE' or not expiring[key] then
-    expiring[key] = name == 'EXPIRE'
-    local answer = redis.pcall(unpack(ARGV, first + 1, first + tonumber(ARGV[first])))
+  if is_due and (name ~= 'EXPIRE' or not expires[key]) then
+    if name == 'EXPIRE' then expires[key] = true end
+    local answer = redis.pcall(unpack(ARGV, first + 1, last))
     if type(answer) == 'table' and answer.err then answers[#answers + 1] = answer.err end
   end
 end

@@ -80,7 +80,8 @@ class StreamMetrics:
         replies, records, count = 0, Counter[int](), 0
         for ending in batch:
             count += 1
-            for command in ending.commands:
+            for whole in ending.commands:
+                command = whole[3:] if whole[0] == "OWN" else whole
                 if command[0] == "LPUSH":
                     replies += _size(command[2])
                 elif command[0] == "SET":

@@ -15,13 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django_cfg.errors import UnauthorizedError
+from django_cfg.modules.django_rpc import protocol
 
-__all__ = ["SIGNATURE", "USER", "Signer", "derived_key", "is_user_id"]
+__all__ = ["OLDEST_SECONDS", "SIGNATURE", "USER", "Signer", "derived_key", "is_user_id", "signed_seconds"]
 
 SIGNATURE, USER = b"signature", b"user"
 VERSION = b"1"
-OLDEST_SECONDS = 120
-"""How far the caller's clock may be from Redis's: so long do records recognize a request that is played back."""
+OLDEST_SECONDS = protocol.KEPT_SECONDS // 2
+"""How far the caller's clock may be from Redis's, either way: a request of a clock that is so far ahead could be played
+back for twice as long, which is how long its record lasts at least."""
 
 _SALT = b"django_cfg.modules.django_rpc.signing"
 _SHAPE = re.compile(rb"1\.(\d{1,15})\.([0-9a-f]{64})")
@@ -35,6 +37,12 @@ def derived_key(secret: str) -> bytes:
 
 def is_user_id(text: bytes) -> bool:
     return _USER.fullmatch(text) is not None
+
+
+def signed_seconds(signature: bytes) -> float:
+    """The moment that it names, right or not; 0 where it names none."""
+    shape = _SHAPE.fullmatch(signature)
+    return int(shape[1]) / 1000 if shape else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class Signer:
         signed_ms = self._signed_ms(given, correlation_id, method, fields)
         if signed_ms is None:
             raise UnauthorizedError("the request's signature is wrong: caller and server must have the same key")
-        if abs(added_ms - signed_ms) > OLDEST_SECONDS * 1000:
+        if abs(added_ms - signed_ms) >= OLDEST_SECONDS * 1000:
             raise UnauthorizedError("the request's signature is too old, or the caller's clock is wrong")
         if USER in fields and not is_user_id(fields[USER]):
             raise UnauthorizedError("the user for whom the request speaks has no valid id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeVar
 
 from tests.faults.report import Findings
@@ -128,7 +129,7 @@ def _next_epochs(books: Books) -> Mapping[tuple[str, int], int]:
     found: dict[tuple[str, int], int] = {}
     for agent, epochs in known.items():
         ordered = sorted(epochs)
-        found |= {(agent, epoch): following for epoch, following in zip(ordered, ordered[1:], strict=False)}
+        found |= {(agent, epoch): following for epoch, following in pairwise(ordered)}
     return found
 
 

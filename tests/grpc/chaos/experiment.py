@@ -8,8 +8,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from django_cfg.apps.integrations.grpc.agents_view import list_agents
-from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from tests.faults.ledger import read_all
 from tests.faults.report import Findings, Report
 from tests.faults.rounds import rounds
@@ -25,7 +23,7 @@ LEAVING_SECONDS = 10.0
 
 
 def experiment(directory: Path, *, seed: int, commands: int, pace: Pace, agents: int = 6) -> Report:
-    site = Site(directory, agents)
+    site = Site(directory, agents, keepalive_seconds=1, keepalive_timeout_seconds=1)
     try:
         return _experiment(site, seed, commands, pace)
     finally:
@@ -53,7 +51,7 @@ def _left(site: Site) -> list[str]:
     for post in site.posts:
         post.kill()
     deadline = time.monotonic() + LEAVING_SECONDS
-    while (ghosts := list_agents(GRPCConfig(), site.project.address, LEAVING_SECONDS)) and time.monotonic() < deadline:
+    while (ghosts := site.connected()) and time.monotonic() < deadline:
         time.sleep(0.05)
     site.server.send(signal.SIGTERM)
     site.expect_order(site.server)

@@ -54,9 +54,7 @@ class Plan:
 class Load:
     """`commands` in all, by threads and by coroutines; some are waited for, some given again until they are done."""
 
-    def __init__(
-        self, port: int, agents: Sequence[str], ledger: Path, *, seed: int, commands: int, pace: Pace
-    ) -> None:
+    def __init__(self, port: int, agents: Sequence[str], ledger: Path, *, seed: int, commands: int, pace: Pace) -> None:
         self._seed, self._commands, self._pace = seed, commands, pace
         config = CommandClientConfig(
             connect_timeout=2.0, call_timeout=pace.timeout_seconds, grpc_host="127.0.0.1", grpc_port=port
@@ -123,9 +121,7 @@ class Load:
             epoch, run, note = 0, "", str(error)[:300]
         seconds = time.monotonic() - started
         self._ledger.note(
-            Answer(
-                command_id, attempt, outcome, may_have_run, epoch, run, seconds, self._pace.timeout_seconds, note
-            )
+            Answer(command_id, attempt, outcome, may_have_run, epoch, run, seconds, self._pace.timeout_seconds, note)
         )
         return outcome
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from django_cfg.apps.integrations.grpc.agents_view import list_agents
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from tests.faults.proxy import Proxy
 from tests.faults.rounds import Fault
-from tests.grpc.project import Process, Project
+from tests.grpc.project import BOUND_SECONDS, Process, Project
 
 __all__ = ["FAULTS", "Post", "Site", "choose"]
 
-HANDLERS = "from tests.grpc.chaos.server import grpc_handlers\n"
+HANDLERS = """
+from tests.grpc.chaos.server import add_fleet
+
+def grpc_handlers(server):
+    add_fleet(server, **{streaming!r})
+"""
+SOON = {"ping_interval": 0.5, "ping_timeout": 1.5, "queue_timeout": 1.0}
+"""How an agent that is silent is found."""
 LONGEST_PAUSE_SECONDS = 4.0
 """More than an agent may be silent before its stream is ended."""
 PARTING_SECONDS = 5.0
@@ -60,11 +70,12 @@ class Post:
 class Site:
     """A server, agents that reach it through a proxy each, and callers that reach it through another one."""
 
-    def __init__(self, directory: Path, agents: int) -> None:
+    def __init__(self, directory: Path, agents: int, streaming: Mapping[str, Any] = SOON, **grpc: Any) -> None:
+        """With options of BidirectionalStreamingConfig and of GRPCConfig."""
         self.ledger = directory / "ledger"
         self.project = Project(directory)
-        self.project.add_app("fleet", HANDLERS)
-        self.project.configure(keepalive_seconds=1, keepalive_timeout_seconds=1, drain_seconds=3)
+        self.project.add_app("fleet", HANDLERS.format(streaming=dict(streaming)))
+        self.project.configure(drain_seconds=3, **grpc)
         self.servers: list[Process] = []
         self.unclean_exits: list[str] = []
         self.server = self.start_server()
@@ -74,6 +85,11 @@ class Site:
             post.add()
         for post in self.posts:
             post.agents[0].until_logged("connected")
+
+    def connected(self) -> dict[str, int]:
+        """The epoch of each agent that the server believes to be there."""
+        found = list_agents(GRPCConfig(), self.project.address, BOUND_SECONDS)
+        return {agent["agent_id"]: agent["epoch"] for agent in found}
 
     @property
     def proxies(self) -> list[Proxy]:

@@ -1,9 +1,10 @@
-"""The example's servicer, which finds silent agents soon and writes down each stream; for an app's grpc_handlers."""
+"""The example's servicer, which writes down each stream; for an app's grpc_handlers."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -15,12 +16,10 @@ from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalSt
 from tests.faults.ledger import Ledger
 from tests.grpc.chaos.ledger import Stream
 
-CONFIG = BidirectionalStreamingConfig(ping_interval=0.5, ping_timeout=1.5, queue_timeout=1.0)
-
 
 class NotingServicer(FleetServicer):
-    def __init__(self) -> None:
-        super().__init__(CONFIG)
+    def __init__(self, config: BidirectionalStreamingConfig) -> None:
+        super().__init__(config)
         self._ledger = Ledger(Path("ledger"), Stream)
 
     async def _greet(self, client_id: str) -> None:
@@ -29,7 +28,8 @@ class NotingServicer(FleetServicer):
         await super()._greet(client_id)
 
 
-def grpc_handlers(server: grpc.aio.Server) -> None:
-    servicer = NotingServicer()
+def add_fleet(server: grpc.aio.Server, **streaming: Any) -> None:
+    """As the example's grpc_handlers, with options of BidirectionalStreamingConfig."""
+    servicer = NotingServicer(BidirectionalStreamingConfig(**streaming))
     pb2_grpc.add_FleetServicer_to_server(servicer, server)
     register_streaming_service(SERVICE_NAME, servicer._streaming_service)  # pyright: ignore[reportPrivateUsage]

@@ -17,9 +17,7 @@ class Story:
     """One command that went well; tests change what is to have gone wrong."""
 
     orders: list[Order] = field(default_factory=lambda: [Order("c", 0, "completed", "a")])
-    answers: list[Answer] = field(
-        default_factory=lambda: [Answer("c", 0, "completed", True, 100, "r", 0.1, 5.0, "")]
-    )
+    answers: list[Answer] = field(default_factory=lambda: [Answer("c", 0, "completed", True, 100, "r", 0.1, 5.0, "")])
     streams: list[Stream] = field(default_factory=lambda: [Stream("a", 100), Stream("a", 900), Stream("b", 150)])
     receipts: list[Receipt] = field(default_factory=lambda: [Receipt("c", "a", "a", 100, 500)])
     runs: list[Run] = field(default_factory=lambda: [Run("c", "r", "a", 100)])
@@ -95,11 +93,11 @@ def test_less_plain_cases_are_found_too() -> None:
     other_stream = Story().told(epoch=900)
     stamped_for_another = Story(receipts=[Receipt("c", "a", "b", 100, 500)])
     run_by_another = Story(runs=[Run("c", "r", "b", 100)])
-    unknown_to_the_server = Story(streams=[], receipts=[Receipt("c", "a", "a", 100, 901), Receipt("d", "a", "a", 900, 1)])
+    not_noted = Story(streams=[], receipts=[Receipt("c", "a", "a", 100, 901), Receipt("d", "a", "a", 900, 1)])
 
     assert other_stream.broken() == {"wrong_answer"}
     assert stamped_for_another.broken() == run_by_another.broken() == {"wrong_agent"}
-    assert unknown_to_the_server.broken() == {"superseded"}
+    assert not_noted.broken() == {"superseded"}
 
 
 def test_the_ledger_brings_back_what_was_written(tmp_path: Path) -> None:

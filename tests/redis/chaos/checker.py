@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tests.faults.report import Findings
 from tests.redis.chaos.ledger import Effect, Intent, Outcome, Run
 
-__all__ = ["PROMISES", "Findings", "check", "story"]
+__all__ = ["PROMISES", "check", "story"]
 
 _Row = TypeVar("_Row", Intent, Outcome, Run, Effect)
 
@@ -38,18 +38,6 @@ PROMISES = {
 }
 
 
-@dataclass(slots=True)
-class Findings:
-    """`broken` holds calls by the name of the promise; `codes` counts the outcomes of attempts."""
-
-    broken: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in PROMISES})
-    codes: Counter[str] = field(default_factory=Counter[str])
-
-    @property
-    def kept(self) -> bool:
-        return not any(self.broken.values())
-
-
 def story(call: str, *tables: Sequence[Intent | Outcome | Run | Effect]) -> list[str]:
     """Everything that the ledgers say of one call."""
     return [str(row) for table in tables for row in table if row.call == call]
@@ -58,7 +46,7 @@ def story(call: str, *tables: Sequence[Intent | Outcome | Run | Effect]) -> list
 def check(
     intents: Sequence[Intent], outcomes: Sequence[Outcome], runs: Sequence[Run], effects: Sequence[Effect]
 ) -> Findings:
-    findings = Findings(codes=Counter(outcome.code for outcome in outcomes))
+    findings = Findings(PROMISES, codes=Counter(outcome.code for outcome in outcomes))
     told, ran, done = _by_call(outcomes), _by_call(runs), _by_call(effects)
     counted = {effect.run: effect.call for effect in effects}
     for call, tries in _by_call(intents).items():

@@ -5,48 +5,21 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from tests.faults.ledger import read_all
+from tests.faults.report import Findings, Report
+from tests.faults.rounds import rounds
 from tests.redis.chaos.accounts import accounts, started_redis
-from tests.redis.chaos.checker import PROMISES, Findings, check, story
-from tests.redis.chaos.ledger import Effect, Intent, Outcome, Run, read_all
+from tests.redis.chaos.checker import check, story
+from tests.redis.chaos.ledger import Effect, Intent, Outcome, Run
 from tests.redis.chaos.load import Load, Pace
-from tests.redis.chaos.nemesis import Site, rounds
+from tests.redis.chaos.nemesis import Site, choose
 
-__all__ = ["Report", "experiment"]
+__all__ = ["experiment"]
 
 STORIES = 5
-
-
-@dataclass(slots=True)
-class Report:
-    seed: int
-    calls: int
-    seconds: float
-    findings: Findings
-    faults: Counter[str]
-    left: list[str]
-    unclean_exits: list[str] = field(default_factory=list[str])
-    stories: list[str] = field(default_factory=list[str])
-    """Of the first calls to which a promise was broken."""
-
-    @property
-    def kept(self) -> bool:
-        return self.findings.kept and not self.left and not self.unclean_exits
-
-    def __str__(self) -> str:
-        rounds_of = f"{self.faults.total()} rounds of faults in {self.seconds:.0f} s"
-        lines = [f"seed {self.seed}: {self.calls} calls under {rounds_of}"]
-        lines.append("  faults   " + ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items())))
-        lines.append("  outcomes " + ", ".join(f"{code} {count}" for code, count in self.findings.codes.most_common()))
-        for name, broken in self.findings.broken.items():
-            lines.append(f"  {len(broken):5d} {name}" + (f": {PROMISES[name]}: {broken[:5]}" if broken else ""))
-        lines += [f"  {line}" for line in self.stories]
-        lines += [f"  left over: {line}" for line in self.left[:10]]
-        lines += [f"  unclean exit: {line}" for line in self.unclean_exits]
-        return "\n".join(lines)
 
 
 def experiment(directory: Path, *, seed: int, calls: int, pace: Pace, servers: int = 3) -> Report:
@@ -64,7 +37,7 @@ def _experiment(site: Site, seed: int, calls: int, pace: Pace) -> Report:
     started = time.monotonic()
     load.start()
     faults: Counter[str] = Counter()
-    for faults in rounds(site, random.Random(seed)):  # noqa: B007, S311 - the last one is wanted; a repeatable plan
+    for faults in rounds(site, random.Random(seed), choose):  # noqa: B007, S311 - the last one is wanted; a repeatable plan
         if load.done:
             break
     load.finish()

@@ -1,28 +1,14 @@
-"""What callers and servers each write down, append only, in one SQLite file; nobody reads it before the end."""
+"""What callers and servers each write down."""
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import uuid
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-__all__ = ["CallerLedger", "Effect", "Intent", "Outcome", "Run", "ServerLedger", "read_all"]
+from tests.faults.ledger import Ledger
 
-LOCKED_SECONDS = 60
-"""A paused process may hold the file's lock for as long as it is paused."""
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS intents (call, attempt, style, key, n);
-CREATE TABLE IF NOT EXISTS outcomes (
-    call, attempt, code, reply_call, reply_run, reply_n, seconds, timeout_seconds, note
-);
-CREATE TABLE IF NOT EXISTS runs (call, run, key, delivery, pid);
-CREATE TABLE IF NOT EXISTS effects (call, run, key);
-"""
+__all__ = ["KINDS", "Effect", "Intent", "Outcome", "Run", "ServerLedger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,69 +57,30 @@ class Effect:
     key: str
 
 
-_Row = TypeVar("_Row", Intent, Outcome, Run, Effect)
-TABLES = {Intent: "intents", Outcome: "outcomes", Run: "runs", Effect: "effects"}
-
-
-class CallerLedger:
-    """For any thread."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = _open(path)
-        self._lock = threading.Lock()
-
-    def note(self, *rows: Intent | Outcome) -> None:
-        with self._lock:
-            for row in rows:
-                _append(self._connection, row)
-
-    def close(self) -> None:
-        self._connection.close()
+KINDS = (Intent, Outcome, Run, Effect)
 
 
 class ServerLedger:
     """For one thread of one process."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = _open(path)
+        self._ledger = Ledger(path, *KINDS)
+        self._ledger.connection.execute("CREATE INDEX IF NOT EXISTS effects_by_key ON effects (key)")
 
     def begin(self, call: str, key: str, delivery: int, pid: int) -> str:
         """The run's id."""
         run = uuid.uuid4().hex
-        _append(self._connection, Run(call, run, key, delivery, pid))
+        self._ledger.note(Run(call, run, key, delivery, pid))
         return run
 
     def take_effect(self, call: str, run: str, key: str) -> str:
         """The run whose effect counts: under a key that has had its effect, the one that had it."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:
+        connection = self._ledger.connection
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
             if key:
-                found = self._connection.execute("SELECT run FROM effects WHERE key = ?", (key,)).fetchone()
+                found = connection.execute("SELECT run FROM effects WHERE key = ?", (key,)).fetchone()
                 if found is not None:
                     return str(found[0])
-            _append(self._connection, Effect(call, run, key))
+            self._ledger.note(Effect(call, run, key))
         return run
-
-
-def read_all(path: Path, kind: type[_Row]) -> Sequence[_Row]:
-    connection = _open(path)
-    try:
-        rows: list[tuple[Any, ...]] = connection.execute(f"SELECT * FROM {TABLES[kind]} ORDER BY rowid").fetchall()  # noqa: S608 - our own names
-    finally:
-        connection.close()
-    return [kind(*row) for row in rows]
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LOCKED_SECONDS, check_same_thread=False, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = OFF")  # processes die here, not the machine
-    connection.executescript(SCHEMA)
-    connection.execute("CREATE INDEX IF NOT EXISTS effects_by_key ON effects (key)")
-    return connection
-
-
-def _append(connection: sqlite3.Connection, row: Intent | Outcome | Run | Effect) -> None:
-    values = astuple(row)
-    places = ", ".join("?" * len(values))
-    connection.execute(f"INSERT INTO {TABLES[type(row)]} VALUES ({places})", values)  # noqa: S608 - our own names

@@ -19,8 +19,9 @@ from django_cfg.errors import RPCError
 from django_cfg.modules.django_rpc.client import RPCCall, WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.redis_transport import RedisTransport
+from tests.faults.ledger import Ledger
 from tests.redis.chaos.handlers import Order, Receipt, Total
-from tests.redis.chaos.ledger import CallerLedger, Intent, Outcome
+from tests.redis.chaos.ledger import Intent, Outcome
 
 __all__ = ["Load", "Pace"]
 
@@ -53,7 +54,7 @@ class Load:
 
     def __init__(self, config: WebSocketRPCConfig, ledger: Path, *, seed: int, calls: int, pace: Pace) -> None:
         self._seed, self._calls, self._pace = seed, calls, pace
-        self._ledger = CallerLedger(ledger)
+        self._ledger = Ledger(ledger, Intent, Outcome)
         self._next = 0
         self._lock = threading.Lock()
         self._fused = WebSocketRPCClient(config, RedisTransport(config, most_fused=1000))

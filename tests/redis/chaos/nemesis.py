@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from django_cfg.tests.websocket.redis_server import RedisServer
 from tests.faults.proxy import Proxy
+from tests.faults.rounds import Fault
 from tests.redis.processes import Process
 
-__all__ = ["FAULTS", "Site", "rounds"]
+__all__ = ["FAULTS", "Site", "choose"]
 
 SETTINGS = "tests.redis.chaos.settings"
 LONGEST_PAUSE_SECONDS = 7.5
@@ -149,8 +149,7 @@ def scripts_flushed(site: Site, chance: random.Random) -> Generator[None]:
     yield
 
 
-Fault = Callable[[Site, random.Random], AbstractContextManager[None]]
-FAULTS: dict[str, Fault] = {
+FAULTS: dict[str, Fault[Site]] = {
     fault.__name__: fault
     for fault in (
         server_killed,
@@ -172,22 +171,9 @@ OF_SERVERS = {"server_killed", "server_stopped", "server_paused"}
 """These begin first and end last: a server that takes another's place needs its Redis."""
 
 
-def rounds(site: Site, chance: random.Random) -> Iterator[Counter[str]]:
-    """One fault or two at a time, for ever; yields what there has been after each."""
-    seen: Counter[str] = Counter()
-    while True:
-        names = _choose(chance)
-        with ExitStack() as under_way:
-            for name in names:
-                under_way.enter_context(FAULTS[name](site, chance))
-            time.sleep(chance.uniform(0.1, 0.8))
-        seen["+".join(sorted(names))] += 1
-        yield seen
-        time.sleep(chance.uniform(0.3, 1.2))
-
-
-def _choose(chance: random.Random) -> list[str]:
+def choose(chance: random.Random) -> Sequence[Fault[Site]]:
+    """One fault or two."""
     names = chance.sample(list(FAULTS), chance.choice((1, 1, 2)))
     if OF_REDIS.issuperset(names):
-        return names[:1]
-    return sorted(names, key=lambda name: name not in OF_SERVERS)
+        names = names[:1]
+    return [FAULTS[name] for name in sorted(names, key=lambda name: name not in OF_SERVERS)]

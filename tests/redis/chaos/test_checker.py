@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.ledger import Ledger, read_all
 from tests.redis.chaos.checker import LATE_SECONDS, PROMISES, check
-from tests.redis.chaos.ledger import CallerLedger, Effect, Intent, Outcome, Run, ServerLedger, read_all
+from tests.redis.chaos.ledger import Effect, Intent, Outcome, Run, ServerLedger
 
 
 @dataclass
@@ -113,7 +114,7 @@ def test_an_event_runs_again_only_after_a_death() -> None:
 
 def test_the_ledgers_bring_back_what_was_written(tmp_path: Path) -> None:
     story = Story("k")
-    callers, server = CallerLedger(tmp_path / "ledger"), ServerLedger(tmp_path / "ledger")
+    callers, server = Ledger(tmp_path / "ledger", Intent, Outcome), ServerLedger(tmp_path / "ledger")
     callers.note(*story.intents, *story.outcomes)
     callers.close()
     first, second = server.begin("c", "k", 1, 1), server.begin("c", "k", 2, 1)

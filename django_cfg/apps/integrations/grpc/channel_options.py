@@ -12,6 +12,7 @@ _WAITING_RPCS = 50_000
 _MOST_WAITING_RPCS = 60_000
 _HANDSHAKE_SECONDS = 20.0
 _CONNECT_BACKOFF_SECONDS = (0.2, 5.0)
+_CONNECT_ATTEMPT_SECONDS = 10.0
 
 
 def server_options(config: GRPCConfig) -> Options:
@@ -37,8 +38,9 @@ def client_options(config: GRPCConfig) -> Options:
     options: Options = [
         # By default a client waits up to two minutes between its attempts to reach a server that has come back.
         ("grpc.initial_reconnect_backoff_ms", _ms(_CONNECT_BACKOFF_SECONDS[0])),
-        ("grpc.min_reconnect_backoff_ms", _ms(_CONNECT_BACKOFF_SECONDS[0])),
         ("grpc.max_reconnect_backoff_ms", _ms(_CONNECT_BACKOFF_SECONDS[1])),
+        # How long one attempt may take, in spite of its name: a busy server needs its time to answer.
+        ("grpc.min_reconnect_backoff_ms", _ms(_CONNECT_ATTEMPT_SECONDS)),
         ("grpc.max_receive_message_length", config.max_message_bytes),
         ("grpc.max_send_message_length", config.max_message_bytes),
         *_keepalive(config.client_keepalive_seconds, config.keepalive_timeout_seconds),

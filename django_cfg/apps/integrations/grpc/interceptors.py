@@ -25,6 +25,8 @@ HEALTH = "/grpc.health.v1.Health/"
 REFLECTION = "/grpc.reflection."
 
 FIRST_MESSAGE_SECONDS = 1.0
+MOST_METHODS = 1000
+"""Remembered, as a servicer may answer to any name that a caller makes up."""
 
 Handler = Any
 """grpc.RpcMethodHandler: what it takes and returns is the servicer's business."""
@@ -39,6 +41,8 @@ class Admission(grpc.aio.ServerInterceptor):
         self._clock = clock
         self._failed = FailedAttempts()
         self._streams = 0
+        self._checked: dict[str, tuple[Handler, Handler]] = {}
+        """By method: the servicer's handler, which is another object if somebody else answers, and what wraps it."""
 
     async def intercept_service(
         self,
@@ -49,10 +53,16 @@ class Admission(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith(HEALTH):
             return handler
-        agents = handler.request_streaming and handler.response_streaming and not method.startswith(REFLECTION)
-        return self._wrapped(handler, method, Role.AGENT if agents else Role.SERVICE)
+        known, checked = self._checked.get(method, (None, None))
+        if known is not handler:
+            checked = self._wrapped(handler, method)
+            if len(self._checked) < MOST_METHODS:
+                self._checked[method] = handler, checked
+        return checked
 
-    def _wrapped(self, handler: Handler, method: str, role: Role) -> Handler:
+    def _wrapped(self, handler: Handler, method: str) -> Handler:
+        agents = handler.request_streaming and handler.response_streaming and not method.startswith(REFLECTION)
+        role = Role.AGENT if agents else Role.SERVICE
         call, kind = _behavior(handler)
         run = _runner(call, method, responds_once=not handler.response_streaming)
 
@@ -76,6 +86,8 @@ class Admission(grpc.aio.ServerInterceptor):
 
     async def _admit(self, context: Context, role: Role) -> Caller | None:
         """Ends the RPC with a status instead of returning when it may not go on."""
+        if not self._config.checks_callers:
+            return None
         address, now = address_of(context.peer()), self._clock()
         if wait := self._failed.retry_after(address, now):
             count_refused(grpc.StatusCode.RESOURCE_EXHAUSTED.name)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired, make_call, read_entry
+from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired, make_call, needs_record, read_entry
 from django_cfg.modules.django_rpc.protocol import reply_pattern
 from django_cfg.modules.django_rpc.redis_clock import RedisClock
 
@@ -78,6 +78,15 @@ def test_a_deadline_counts_from_the_entry_on_redis_clock() -> None:
     assert not has_expired(request, 14.9)
     assert has_expired(request, 15.0)
     assert make_call(request, 12.0).timeout_seconds == pytest.approx(3.0)
+
+
+def test_what_is_signed_is_not_fresh_by_its_own_word() -> None:
+    signed = read({**payload(), b"fresh": b"1", b"signature": b"1.20000." + b"0" * 64})
+
+    assert not signed.fresh
+    assert not needs_record(signed, 79.9)
+    assert needs_record(signed, 80.0)
+    assert not needs_record(read(payload()), 1e9)
 
 
 def test_without_a_deadline_nothing_expires() -> None:

@@ -61,7 +61,7 @@ def test_another_method_id_stream_or_key_is_noticed() -> None:
             SIGNER.check(correlation_id, method, signed(), NOW_MS)
 
 
-@pytest.mark.parametrize("added_ms", [NOW_MS + 120_001, NOW_MS - 120_001])
+@pytest.mark.parametrize("added_ms", [NOW_MS + 60_000, NOW_MS - 60_000])
 def test_what_is_played_back_later_is_refused(added_ms: float) -> None:
     with pytest.raises(UnauthorizedError, match="too old"):
         check(signed(), added_ms=added_ms)

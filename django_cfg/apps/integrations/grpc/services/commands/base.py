@@ -61,9 +61,10 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
             raise ValueError("client_id must name an agent")
         given: dict[str, Any] = {"grpc_host": grpc_host, "grpc_port": grpc_port}
         self.client_id = client_id
-        self.config = dataclasses.replace(
-            config or CommandClientConfig(), **{key: value for key, value in given.items() if value is not None}
-        )
+        changes = {key: value for key, value in given.items() if value is not None}
+        self.config = config or CommandClientConfig()
+        if changes:
+            self.config = dataclasses.replace(self.config, **changes)
         self._streaming_service = streaming_service
         self._host_is_given = config is not None or grpc_host is not None
 

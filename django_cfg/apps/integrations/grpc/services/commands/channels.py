@@ -44,8 +44,6 @@ _OPTIONS = {
     "grpc.use_local_subchannel_pool": 1,
     # Below connect_timeout, so that a call made after the server has come back finds it.
     "grpc.max_reconnect_backoff_ms": 1_000,
-    # How long one attempt may take, in spite of its name.
-    "grpc.min_reconnect_backoff_ms": 10_000,
 }
 
 _PROBE = "/grpc.health.v1.Health/Check"

@@ -25,13 +25,15 @@ class ForkGate:
 
     def enter(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not self._forking)
+            while self._forking:
+                self._changed.wait()
             self._calls += 1
 
     def leave(self) -> None:
         with self._changed:
             self._calls -= 1
-            self._changed.notify_all()
+            if self._forking:
+                self._changed.notify_all()
 
     def _close(self) -> None:
         with self._changed:

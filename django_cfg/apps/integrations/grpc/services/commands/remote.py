@@ -21,6 +21,7 @@ _ANSWER_SECONDS = 1.0
 """How much longer a client waits than the server does, which then says what it knows."""
 _LOST = (ServiceUnavailableError, CommandTimeoutError, CommandOutcomeUnknownError)
 """After these a caller is told how the command ended; any other failure is one of the call."""
+_KNOWN = frozenset(CommandOutcome)
 _OUTCOMES = {
     ServiceUnavailableError: CommandOutcome.NOT_CONNECTED,
     CommandTimeoutError: CommandOutcome.TIMED_OUT,
@@ -93,7 +94,7 @@ class RemoteMethod:
 def _result(order: Order, response: Any, elapsed_seconds: float) -> CommandResult[Any]:
     """A response without the fields of an outcome tells nothing, so it is taken to mean an unknown one."""
     said = getattr(response, "outcome", "")
-    known = said in list(CommandOutcome)
+    known = said in _KNOWN
     return CommandResult(
         outcome=CommandOutcome(said) if known else CommandOutcome.OUTCOME_UNKNOWN,
         command_id=order.command_id,

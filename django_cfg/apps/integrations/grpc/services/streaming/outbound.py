@@ -59,13 +59,20 @@ class OutboundQueue(Generic[TItem]):
         else:
             await self._home.run(lambda: self._put_when_possible(item))
 
-    def _put_here(self, item: TItem) -> None:
-        if self._finished:
-            raise ClientNotConnectedError("the agent's stream has ended")
-        if len(self._items) >= self._maxsize:
-            raise asyncio.QueueFull
+    def offer(self, item: TItem) -> bool:
+        """Whether there was room, and the stream takes more. Only in the queue's own event loop."""
+        if self._finished or len(self._items) >= self._maxsize:
+            return False
         self._items.append(item)
         self._wake_taker()
+        return True
+
+    def _put_here(self, item: TItem) -> None:
+        if self.offer(item):
+            return
+        if self._finished:
+            raise ClientNotConnectedError("the agent's stream has ended")
+        raise asyncio.QueueFull
 
     async def _put_soon(self, item: TItem) -> None:
         self._put_here(item)

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Collection
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django_cfg.apps.integrations.grpc.services.streaming.callbacks import Callbacks
 from django_cfg.apps.integrations.grpc.services.streaming.command_metrics import observed
@@ -33,7 +33,7 @@ class Sending(Generic[TMessage, TCommand]):
     ) -> None:
         self._connections = connections
         self._calls = calls
-        self._queue_timeout_seconds = queue_timeout_seconds
+        self._queue_timeout = queue_timeout_seconds
         self._awaited: set[asyncio.Future[Settled]] = set()
         self.refusing = False
 
@@ -42,17 +42,17 @@ class Sending(Generic[TMessage, TCommand]):
         connection = self._connections.get(agent_id)
         if connection is None or self.refusing:
             return False
-        return await self._offer(
-            connection, command, self._queue_timeout_seconds if timeout_seconds is None else timeout_seconds
-        )
+        if connection.queue.offer(command):
+            return True
+        return await _put(connection, command, self._queue_timeout if timeout_seconds is None else timeout_seconds)
 
     async def broadcast(self, command: TCommand, exclude: Collection[str]) -> int:
         """To how many it was accepted. A full queue is waited for while all others have been served."""
         if self.refusing:
             return 0
         receivers = [one for one in self._connections.all() if one.agent_id not in exclude]
-        full = [one for one in receivers if not await self._offer(one, command, 0)]
-        late = await asyncio.gather(*(self._offer(one, command, self._queue_timeout_seconds) for one in full))
+        full = [one for one in receivers if not one.queue.offer(command)]
+        late = await asyncio.gather(*(_put(one, command, self._queue_timeout) for one in full))
         return len(receivers) - len(full) + sum(late)
 
     async def execute(
@@ -117,32 +117,29 @@ class Sending(Generic[TMessage, TCommand]):
             connection.commands.forget(command)
 
     async def _enqueue(self, connection: Connection[TMessage, TCommand], command: Command[TCommand]) -> None:
+        if connection.queue.offer(command):
+            return
         left = command.deadline - asyncio.get_running_loop().time()
-        wait = left if self._queue_timeout_seconds is None else min(left, self._queue_timeout_seconds)
-        if not await self._offer(connection, command, wait):
+        if not await _put(connection, command, left if self._queue_timeout is None else min(left, self._queue_timeout)):
             connection.commands.fail(command, "its queue is full")
-
-    async def _offer(
-        self,
-        connection: Connection[TMessage, TCommand],
-        item: TCommand | Command[TCommand],
-        timeout_seconds: float | None,
-    ) -> bool:
-        try:
-            if timeout_seconds == 0 or not connection.queue.full():
-                connection.queue.put_nowait(item)
-            else:
-                async with asyncio.timeout(timeout_seconds):
-                    await connection.queue.put(item)
-        except (asyncio.QueueFull, TimeoutError, ClientNotConnectedError):
-            return False
-        return True
 
     async def answered(self, deadline: float) -> None:
         """Until nobody waits for an outcome any more, or the loop's time is `deadline`."""
         loop = asyncio.get_running_loop()
         while self._awaited and (left := deadline - loop.time()) > 0:
             await asyncio.wait(self._awaited, timeout=left)
+
+
+async def _put(connection: Connection[Any, Any], item: object, timeout_seconds: float | None) -> bool:
+    """Whether there was room in time, and the stream had not ended."""
+    if timeout_seconds == 0:
+        return False
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await connection.queue.put(item)
+    except (TimeoutError, ClientNotConnectedError):
+        return False
+    return True
 
 
 def _set(waiter: asyncio.Future[Settled], settled: Settled) -> None:

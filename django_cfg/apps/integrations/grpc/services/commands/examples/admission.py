@@ -15,7 +15,7 @@ class Admission:
     """Of one stream. Times are seconds of the agent's monotonic clock.
 
     The two clocks need not agree: a message is late by how much longer it took than the fastest one of the last minute
-    or two. The first message of a stream, a ping, says which epoch the stream has.
+    or two. The first message with an epoch says which one the stream has.
     """
 
     def __init__(self, agent_id: str) -> None:
@@ -25,9 +25,10 @@ class Admission:
         self._fastest = self._fastest_before = math.inf
 
     def late_seconds(self, message: pb2.Command, now: float) -> float:
-        """To be asked once for each message, as it comes."""
-        if self.epoch is None:
-            self.epoch = message.epoch
+        """To be asked once for each message, as it comes; 0 for one that does not say when it was sent."""
+        self.epoch = self.epoch or message.epoch or None
+        if not message.sent_at_ms:
+            return 0.0
         took = now - message.sent_at_ms / 1000
         if now - self._window_began > WINDOW_SECONDS:
             self._window_began, self._fastest_before, self._fastest = now, self._fastest, took

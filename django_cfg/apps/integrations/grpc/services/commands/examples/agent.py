@@ -94,14 +94,19 @@ class Agent:
         self._failures = 0
 
     async def run(self) -> None:
-        """Until cancelled; raises Rejected."""
-        worker = asyncio.create_task(self._work())
+        """Until cancelled; raises Rejected, or what the journal raises: without it no command may be begun."""
+        tasks = asyncio.create_task(self._stay_connected()), asyncio.create_task(self._work())
         try:
-            while True:
-                back_in = await self._connect()
-                await asyncio.sleep(back_in)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done.pop().result()
         finally:
-            worker.cancel()
+            for task in tasks:
+                task.cancel()
+
+    async def _stay_connected(self) -> None:
+        while True:
+            back_in = await self._connect()
+            await asyncio.sleep(back_in)
 
     async def _connect(self) -> float:
         """One stream from its beginning to its end; after how many seconds to come back."""
@@ -122,10 +127,11 @@ class Agent:
         call = self._stub.Connect(stream.outgoing(), metadata=self._metadata)
         back_in = 0.0
         async for message in call:
-            if stream.admission.epoch is None:
-                logger.info("%s: connected, epoch %d", self._agent_id, message.epoch)
-                self._failures = 0
+            is_known = stream.admission.epoch is not None
             late_seconds = stream.admission.late_seconds(message, time.monotonic())
+            if not is_known and stream.admission.epoch is not None:
+                logger.info("%s: connected, epoch %d", self._agent_id, stream.admission.epoch)
+                self._failures = 0
             match message.WhichOneof("body"):
                 case "ping":
                     stream.send(pong=pb2.Pong())

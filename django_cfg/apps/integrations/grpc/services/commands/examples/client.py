@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
 
 from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
 from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient
@@ -18,14 +18,14 @@ __all__ = ["CommandClient", "batch_start", "batch_stop"]
 Result = CommandResult[pb2.AgentMessage]
 
 
-class Bot(HasStatus, HasConfig):
-    """What a row of the database is to `CommandClient`."""
+class Row(HasStatus, HasConfig, Protocol):
+    """A bot's row in the database, as far as the commands change it."""
 
 
 class CommandClient:
     """`model` is the bot's row, if there is one; it changes only when the bot has confirmed a command."""
 
-    def __init__(self, client_id: str, *, model: Any = None, **options: Any) -> None:
+    def __init__(self, client_id: str, *, model: Row | None = None, **options: Any) -> None:
         """`options` are those of StreamingCommandClient."""
         self.client = FleetCommandClient(client_id, **options)
         self.model = model
@@ -47,15 +47,19 @@ class CommandClient:
 
 async def batch_start(clients: Iterable[CommandClient], *, reason: str = "") -> dict[str, Result]:
     """Results by agent id; all at the same time."""
-    chosen = list(clients)
-    results = await asyncio.gather(*(one.start(reason=reason) for one in chosen))
-    return {one.client.client_id: result for one, result in zip(chosen, results, strict=True)}
+    return await _all_at_once(clients, lambda one: one.start(reason=reason))
 
 
 async def batch_stop(
     clients: Iterable[CommandClient], *, reason: str = "", grace_seconds: float | None = None
 ) -> dict[str, Result]:
     """Results by agent id; all at the same time."""
+    return await _all_at_once(clients, lambda one: one.stop(reason=reason, grace_seconds=grace_seconds))
+
+
+async def _all_at_once(
+    clients: Iterable[CommandClient], send: Callable[[CommandClient], Awaitable[Result]]
+) -> dict[str, Result]:
     chosen = list(clients)
-    results = await asyncio.gather(*(one.stop(reason=reason, grace_seconds=grace_seconds) for one in chosen))
+    results = await asyncio.gather(*(send(one) for one in chosen))
     return {one.client.client_id: result for one, result in zip(chosen, results, strict=True)}

@@ -56,7 +56,7 @@ class FleetServicer(pb2_grpc.FleetServicer):
                 config or BidirectionalStreamingConfig(),
                 message_processor=_log_state,
                 client_id_extractor=lambda message: message.agent_id,
-                ping_message_creator=lambda: pb2.Command(ping=pb2.Ping()),
+                ping_message_creator=_ping,
                 command_id_of=lambda command: command.command_id,
                 outcome_of=_outcome,
                 stamp_command=_stamped,
@@ -101,6 +101,11 @@ class FleetServicer(pb2_grpc.FleetServicer):
             may_have_run=accepted,
             command_id=request.command.command_id,
         )
+
+
+def _ping() -> pb2.Command:
+    """From its time an agent that has nothing to do goes on to learn how far its clock is from this one."""
+    return pb2.Command(sent_at_ms=time.time_ns() // 1_000_000, ping=pb2.Ping())
 
 
 def _seconds(request: pb2.SendCommandRequest, context: Context) -> float:

@@ -37,6 +37,18 @@ def test_what_waited_while_the_agent_was_frozen_is_late() -> None:
     assert admission.late_seconds(message(102.0), 100.0 + HOUR) == pytest.approx(HOUR - 2)
 
 
+def test_messages_without_a_time_or_an_epoch_teach_nothing() -> None:
+    """A long time in which only such came, and then what waited while the agent was frozen."""
+    admission = Admission("bot-1")
+    admission.late_seconds(pb2.Command(ping=pb2.Ping()), 99.0)
+    assert admission.epoch is None
+    admission.late_seconds(message(100.0), 100.0)
+    for second in range(110, 1000, 10):
+        assert admission.late_seconds(pb2.Command(ping=pb2.Ping()), float(second)) == 0
+    assert admission.late_seconds(message(1000.0), 1010.0) == pytest.approx(10)
+    assert admission.epoch == 7
+
+
 def test_clocks_that_drift_apart_make_nothing_late() -> None:
     admission = Admission("bot-1")
     drift = 1.0001
