@@ -26,7 +26,7 @@ from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_p
 from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2_grpc as pb2_grpc
 from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient
 
-AGENTS = int(__import__("os").environ.get("G5", 1000))
+AGENTS = 1000
 WARM_UP = 10
 SECONDS = 30.0
 

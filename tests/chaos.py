@@ -51,7 +51,8 @@ def main() -> int:
     wanted = [name for name in runs if not chosen.parts or set(chosen.parts) & {name, *name.split(".")}]
     if not wanted:
         parser.error(f"the parts are {', '.join(runs)}, or one side of the dot")
-    return 0 if all([kept(name, runs[name], seed) for name in wanted]) else 1
+    broken = [name for name in wanted if not kept(name, runs[name], seed)]
+    return 1 if broken else 0
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ from benchmarks.redis_site.plain_install import hide_optional_packages
 
 hide_optional_packages()
 
-SECRET_KEY = "benchmark-secret-key-of-more-than-fifty-characters-0123456789"  # noqa: S105 - of nobody
+SECRET_KEY = "benchmark-secret-key-of-more-than-fifty-characters-0123456789"
 DEBUG = False
 INSTALLED_APPS = ["django_cfg.apps.centrifugo", "django_cfg.modules.django_rpc", "benchmarks.redis_site"]
 WEBSOCKET_RPC = {"enabled": True, "redis_url": os.environ["BENCHMARK_REDIS_URL"], "request_stream": "bench:ours"}

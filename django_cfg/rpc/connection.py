@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 __all__ = ["Connection"]
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(msgspec.Struct, frozen=True):
     """Who calls, from where, and until when; every identity field comes from the broker, none from the message.
 
     `user_id` is text, as the broker carries it, and None for a service. `meta` is the token's server-side data (the JWT
@@ -21,7 +21,7 @@ class Connection:
     user_id: str | None
     client_id: str = ""
     transport: str = ""
-    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    meta: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     method: str = ""
     correlation_id: str = ""
     deadline: float | None = None

@@ -45,7 +45,8 @@ class Lanes:
         Where a synchronous caller waits for this event loop (WSGI, Django's TestCase), its thread does that work
         instead, as everywhere in Django: it has the request's connection, or the test's transaction.
         """
-        if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
+        waited_for = AsyncToSync.loop_thread_executors
+        if waited_for and asyncio.get_running_loop() in waited_for:
             return contextlib.nullcontext()
         return _Use(self)
 

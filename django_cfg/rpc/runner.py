@@ -71,12 +71,14 @@ class CallRunner:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._open: set[RunningCall] = set()
         self._running: Counter[str | None] = Counter()
+        self._in_flight = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = False
 
     @property
     def in_flight(self) -> int:
         """Calls that hold a slot now, those whose caller has stopped waiting included."""
-        return self._running.total()
+        return self._in_flight
 
     @property
     def draining(self) -> bool:
@@ -128,25 +130,33 @@ class CallRunner:
         retry_after = self._limits.retry_after_seconds
         if self._draining:
             raise ServiceUnavailableError("the server is shutting down", retry_after=retry_after)
-        if self.in_flight >= self._limits.max_concurrent_calls:
+        if self._in_flight >= self._limits.max_concurrent_calls:
             raise ServiceUnavailableError("too many calls are running", retry_after=retry_after)
         if self._running[call.user_id] >= self._limits.max_concurrent_calls_per_user:
             raise RPCError(
                 "too many of your calls are running", code=RPCErrorCode.RATE_LIMIT_EXCEEDED, retry_after=retry_after
             )
         self._running[call.user_id] += 1
+        self._in_flight += 1
 
     def _release(self, call: Call) -> None:
+        self._in_flight -= 1
         self._running[call.user_id] -= 1
         if not self._running[call.user_id]:
             del self._running[call.user_id]
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task with a strong reference and a fresh context, which inherits nothing of the request behind the call."""
-        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        task = self._own_loop().create_task(work, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        """To ask for the running one is a system call in older Pythons."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -201,7 +211,7 @@ class CallRunner:
         """Answer at the deadline at the latest; a handler that goes on after that keeps its slot until it ends."""
         running = RunningCall(call, done, self._count)
         self._open.add(running)
-        running.timer = asyncio.get_running_loop().call_later(call.timeout_seconds, _expire, running)
+        running.timer = self._own_loop().call_later(call.timeout_seconds, _expire, running)
         running.task = self._spawn(self._work(running))
 
     async def _work(self, running: RunningCall) -> None:

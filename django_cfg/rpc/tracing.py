@@ -92,7 +92,8 @@ def _current(span: Any) -> Generator[ServerSpan]:
 def _describe(span: Any, method: str, system: str, correlation_id: str) -> None:
     span.set_attribute("rpc.system", system)
     span.set_attribute("rpc.method", method)
-    span.set_attribute("rpc.correlation_id", correlation_id)
+    if correlation_id:
+        span.set_attribute("rpc.correlation_id", correlation_id)
 
 
 def _set_outcome(span: Any, error_code: str) -> None:

@@ -112,12 +112,16 @@ def make_service(
     return BidirectionalStreamingService(config or quiet(), **callbacks)
 
 
+def handlers(service: Service) -> grpc.GenericRpcHandler[Any, Any]:
+    method = grpc.stream_stream_rpc_method_handler(service.handle_stream, loads, dumps)
+    return grpc.method_handlers_generic_handler("tests.Fleet", {"Connect": method})
+
+
 @asynccontextmanager
 async def served(service: Service) -> AsyncGenerator[str]:
     """Its address, for as long as the server runs."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    method = grpc.stream_stream_rpc_method_handler(service.handle_stream, loads, dumps)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("tests.Fleet", {"Connect": method}),))
+    server.add_generic_rpc_handlers((handlers(service),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

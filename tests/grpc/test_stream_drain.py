@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 from typing import Any
 
 import grpc
+import pytest
 
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.server import CommandServer
+from django_cfg.apps.integrations.grpc.services.commands.registry import (
+    register_streaming_service,
+    unregister_streaming_service,
+)
 from django_cfg.apps.integrations.grpc.services.streaming import CommandOutcome
-from tests.grpc.streams import Message, Recorder, agent, clog, make_service, one_agent, quiet, served, until
+from tests.grpc.streams import Message, Recorder, agent, clog, handlers, make_service, one_agent, quiet, served, until
 
 
 def reconnect(after_seconds: float) -> Message:
@@ -70,6 +79,25 @@ async def test_it_is_bounded_though_agents_neither_answer_nor_read() -> None:
         assert sorted(notes.disconnected) == ["silent", "stuck"]
         assert {reason for _, _, reason in notes.undelivered} == {"draining", "interrupted"}
         assert (await silent.status())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_an_agent_that_does_not_read_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """`rungrpc` stops little after the time that it grants, whatever streams are left then."""
+    service = make_service(quiet(max_queue_size=3), drain_message_creator=reconnect)
+    server = CommandServer(GRPCConfig())
+    server.grpc.add_generic_rpc_handlers((handlers(service),))
+    register_streaming_service("drained", service)
+    try:
+        port = await server.start("127.0.0.1", 0)
+        async with agent(f"127.0.0.1:{port}", "stuck"):
+            await until(lambda: service.is_client_connected("stuck"))
+            await clog(service, "stuck")
+            await server.drain(0.2)
+    finally:
+        unregister_streaming_service("drained")
+    gc.collect()  # a task whose exception nobody has looked at says so as it is deleted
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_queued_commands_are_sent_first() -> None:

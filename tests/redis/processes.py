@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.redis.forking import Forked
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
@@ -21,7 +23,7 @@ class Process:
     def __init__(self, directory: Path, redis_url: str, *arguments: str, **environment: str) -> None:
         self.ledger = directory / "ledger"
         self._log = directory / f"{arguments[0]}-{time.monotonic_ns()}.log"
-        self._environment = {
+        whole = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "DJANGO_SETTINGS_MODULE": "tests.redis.site.settings",
@@ -29,10 +31,12 @@ class Process:
             "SITE_LEDGER": str(self.ledger),
             **environment,
         }
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "django", *arguments], env=self._environment, stdout=log, stderr=log, cwd=ROOT
-            )
+        self._log.touch()
+        self._process: Forked | subprocess.Popen[bytes]
+        if "LD_PRELOAD" in environment:
+            self._process = _started(arguments, whole, self._log)
+        else:
+            self._process = Forked(arguments, whole, ROOT, self._log)
 
     @property
     def log(self) -> str:
@@ -68,12 +72,18 @@ class Process:
     def clean_up(self) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
-            self._process.terminate()  # in order, so that its own processes end before it
+            self._process.send_signal(signal.SIGTERM)  # in order, so that its own processes end before it
             try:
                 self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            except (subprocess.TimeoutExpired, TimeoutError):
+                self.end(signal.SIGKILL)
+
+
+def _started(arguments: Sequence[str], environment: Mapping[str, str], path: Path) -> subprocess.Popen[bytes]:
+    """For an environment that Python itself must start in."""
+    with path.open("wb") as log:
+        command = [sys.executable, "-m", "django", *arguments]
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
 
 
 @contextmanager

@@ -69,6 +69,24 @@ def test_f06_a_restart_that_loses_the_data_fails_what_is_pending_at_once(
     client.close()
 
 
+@both_paths
+def test_f06_a_request_that_a_restart_finds_deleted_fails_at_once(own_redis: RedisServer, most_fused: int) -> None:
+    """Its record has survived and says that it waits, which nothing ever ends."""
+    client = make_client(config_of(own_redis), most_fused)
+    with own_redis.client() as redis, ThreadPoolExecutor(1) as pool:
+        redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+        pending = pool.submit(client.call, "held", {"name": "x"}, timeout=300)
+        wait_until(lambda: redis.xlen(STREAM) == 1 and blocked_callers(redis) == 1)
+        redis.xtrim(STREAM, maxlen=0)
+        own_redis.restart()
+
+        with pytest.raises(RPCConnectionError, match="may have run") as caught:
+            pending.result(BOUND_SECONDS)
+        assert caught.value.code == RPCErrorCode.OUTCOME_UNKNOWN
+        wait_until(lambda: len(redis.keys("rpc:call:*")) == 1)
+    client.close()
+
+
 def empty(server: RedisServer) -> None:
     """Restarted as another one would be."""
     with server.client() as redis:

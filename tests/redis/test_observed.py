@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -16,16 +17,17 @@ import pytest
 from prometheus_client import REGISTRY
 
 import django_cfg
-from django_cfg.errors import NoResponders, RPCError
+from django_cfg.errors import NoResponders, RPCError, RPCTimeoutError
 from django_cfg.modules.django_rpc import server as server_module
 from django_cfg.modules.django_rpc.client import WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.redis_transport import RedisTransport
 from django_cfg.modules.django_rpc.server_metrics import TrailingSum
 from django_cfg.rpc.tests.spans import recorded_spans
 from django_cfg.tests.websocket.redis_server import RedisServer
 from django_cfg.tests.websocket.serving import Handlers, serving
 from tests.redis.processes import process
-from tests.redis.wire import BOUND_SECONDS, STREAM, ask, dialect_b, send, wait_until
+from tests.redis.wire import BOUND_SECONDS, STREAM, ask, dialect_b, is_clean, send, wait_until
 
 PACKAGE = Path(django_cfg.__file__).parent
 
@@ -132,6 +134,22 @@ def test_replies_to_nobody_are_counted_and_dropped(config: WebSocketRPCConfig, r
     client.close()
 
 
+@pytest.mark.parametrize("most_fused", [0, 1000], ids=["shared", "fused"])
+def test_f18_a_late_reply_is_counted_and_dropped(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers, most_fused: int
+) -> None:
+    before = value("client_unknown_replies_total")
+    client = WebSocketRPCClient(config, RedisTransport(config, most_fused=most_fused))
+    with serving(config, handlers):
+        with pytest.raises(RPCTimeoutError):
+            client.call("held", {"name": "late"}, timeout=0.3)
+        handlers.release.set()
+
+        wait_until(lambda: client.health_check() and value("client_unknown_replies_total") == before + 1)
+        wait_until(lambda: is_clean(redis))
+    client.close()
+
+
 def test_an_overload_is_counted(config: WebSocketRPCConfig, redis: Any, handlers: Handlers) -> None:
     client = WebSocketRPCClient(config.model_copy(update={"stream_maxlen": 1}))
     redis.xgroup_create(STREAM, config.consumer_group, mkstream=True)
@@ -233,7 +251,7 @@ def test_a_draining_server_is_alive_and_not_ready(config: WebSocketRPCConfig, re
         bridge.until_serving()
         redis.xadd("stream:django:requests", {"payload": json.dumps(dialect_b("work", {"name": "x", "seconds": 2}))})
         wait_until(lambda: bridge.runs() == ["x"])
-        bridge.send(15)
+        bridge.send(signal.SIGTERM)
 
         wait_until(lambda: get(port, "/readyz") == (503, "draining\n"))
         assert get(port, "/livez") == (200, "ok\n")

@@ -47,9 +47,11 @@ def captured(
     outgoing = prepare(method, json.dumps(params).encode(), timeout, signer=signer_for(config, STREAM))
     keys = Keys(STREAM, GROUP, config.response_key_prefix)
     command = enqueue_command(keys, 1000, [(outgoing, keys.reply(outgoing.correlation_id))])
-    (entry_id,) = redis.execute_command("EVAL", scripts.ENQUEUE, *command[2:])
-    ((_, fields),) = redis.xrange(STREAM, entry_id, entry_id)
-    assert fields.pop(b"fresh") == b"1"
+    both = redis.pipeline(transaction=True)  # a server may end the entry at once
+    both.execute_command("EVAL", scripts.ENQUEUE, *command[2:])
+    both.xrevrange(STREAM, count=1)
+    (entry_id,), ((found_id, fields),) = both.execute()
+    assert (found_id, fields.pop(b"fresh")) == (entry_id, b"1")
     found: Fields = fields
     return found
 
@@ -219,14 +221,18 @@ def test_nobody_frees_the_id_of_another(
     router.register_handler("effect", handlers.effect)
     router.register_handler("busy", busy)
     handlers.router = lambda: router  # type: ignore[method-assign]
-    with serving(signing, handlers) as running:
+    with serving(signing, handlers):
         fields = captured(signing, redis, {"name": "x"})
         first = request_of(fields)
         assert reply_to(redis, first)["result"] == {"count": 1}
+        wait_until(lambda: redis.xlen(STREAM) == 0)
 
-        late = dialect_b("busy", {}, correlation_id=first["correlation_id"], timeout=0.000001)
-        played_back(redis, running, {b"payload": json.dumps(late).encode(), b"fresh": b"1"})
-        assert running.server.counts["expired"] == 1
+    late = dialect_b("busy", {}, correlation_id=first["correlation_id"], timeout=0.001)
+    redis.xadd(STREAM, {b"payload": json.dumps(late).encode(), b"fresh": b"1"})
+    added_ms = redis_ms(redis)
+    wait_until(lambda: redis_ms(redis) > added_ms + 1)
+    with serving(signing, handlers) as running:
+        wait_until(lambda: running.server.counts["expired"] == 1 and redis.xlen(STREAM) == 0)
         failing = dialect_b("busy", {}, correlation_id=first["correlation_id"])
         played_back(redis, running, {b"payload": json.dumps(failing).encode(), b"fresh": b"1", b"key": b"k"})
 

@@ -45,6 +45,13 @@ class WebSocketRPCConfig(TypedSettings):
         default=10000, gt=0, description="Requests waiting or running at which further ones are refused"
     )
 
+    liveness_timeout: float = Field(
+        default=5.0,
+        ge=1.0,
+        le=60.0,
+        description="How long a server may be silent before others take over what it has",
+    )
+
     response_key_prefix: str = Field(
         default="list:response:", min_length=1, description="Begins the keys of reply lists; no reply goes elsewhere"
     )

@@ -27,6 +27,7 @@ from django_cfg.modules.django_rpc.outgoing import (
     AfterLoss,
     after_loss,
     enqueue_command,
+    look_command,
     outcome_unknown,
     read_answer,
     refused,
@@ -38,7 +39,7 @@ from django_cfg.modules.django_rpc.slots import Slot
 __all__ = ["SharedPath"]
 
 READ_AT_ONCE = 100
-WRITE_AT_ONCE = 32
+WRITE_AT_ONCE = 16
 
 
 class SharedPath:
@@ -179,18 +180,18 @@ class SharedPath:
             attempt += 1
             try:
                 run_id = read_run_id(client.run("INFO", "server"))
-                records = client.run("MGET", *(self._keys.call(slot.outgoing.correlation_id) for slot in slots))
+                found = client.run(*look_command(self._keys, [(slot.outgoing, slot.entry_id) for slot in slots]))
             except FAILURES:
                 time.sleep(backoff_seconds(attempt))
                 continue
-            for slot, record in zip(slots, records, strict=True):
-                self._settle_one(slot, record, slot.run_id == run_id, cause)
+            for slot, (record, there) in zip(slots, found, strict=True):
+                self._settle_one(slot, record, bool(there), slot.run_id == run_id, cause)
             self._run_id = run_id
             return
 
-    def _settle_one(self, slot: Slot, record: bytes | None, same_run: bool, cause: BaseException) -> None:
+    def _settle_one(self, slot: Slot, record: bytes | None, there: bool, same_run: bool, cause: BaseException) -> None:
         accepted = slot.entry_id is not None
-        verdict, reply = after_loss(slot.outgoing, record, accepted=accepted, same_run=same_run)
+        verdict, reply = after_loss(slot.outgoing, record, there=there, accepted=accepted, same_run=same_run)
         if verdict is AfterLoss.ANSWER and reply is not None:
             self._settle(slot, reply)
         elif verdict is AfterLoss.UNKNOWN:

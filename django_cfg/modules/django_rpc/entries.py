@@ -77,6 +77,7 @@ class Entries:
         self._lost: set[str] = set()
         self._waiting: set[asyncio.Task[None]] = set()
         self._fewer = asyncio.Event()
+        self._now_at, self._now_until = datetime.now(UTC), 0.0
         self._outbox = Outbox(
             client,
             keys,
@@ -281,30 +282,37 @@ class Entries:
             self._refuse(request, ServiceUnavailableError("the server is shutting down"), forget=False)
 
     def _end(self, request: Request, reply: Reply) -> None:
-        self._outbox.add(endings.ended(request, reply, self._keys, datetime.now(UTC), self._reply_ttl))
+        self._outbox.add(endings.ended(request, reply, self._keys, self._now(), self._reply_ttl))
 
     def _refuse(self, request: Request, error: RPCError, *, forget: bool) -> None:
         self.counts["refused"] += 1
         reply = Reply.of_error(error)
-        self._outbox.add(endings.refused(request, reply, self._keys, datetime.now(UTC), self._reply_ttl, forget=forget))
+        self._outbox.add(endings.refused(request, reply, self._keys, self._now(), self._reply_ttl, forget=forget))
 
     def _bury(self, request: Request, reason: str) -> None:
         """To the dead letters; a caller that waits is told."""
         self.counts["dead"] += 1
         error = OutcomeUnknownError(f"{request.method} was given up: {reason}")
-        ending = endings.ended(request, Reply.of_error(error), self._keys, datetime.now(UTC), self._reply_ttl)
+        ending = endings.ended(request, Reply.of_error(error), self._keys, self._now(), self._reply_ttl)
         letter = self._letter(request.entry_id, reason, request.deliveries)
         self._outbox.add(Ending(request.entry_id, (*ending.commands, letter)))
 
     def _refuse_malformed(self, entry: Malformed) -> None:
         self.counts["malformed"] += 1
         reply = Reply.of_error(MalformedMessageError(entry.reason))
-        told = endings.malformed_reply(entry, reply, datetime.now(UTC), self._reply_ttl)
+        told = endings.malformed_reply(entry, reply, self._now(), self._reply_ttl)
         self._outbox.add(Ending(entry.entry_id, (*told, self._letter(entry.entry_id, entry.reason, 1))))
 
     def _letter(self, entry_id: str, reason: str, deliveries: int) -> Command:
         at_ms = int(self._redis_now() * 1000)
         return endings.dead_letter(entry_id, self._open[entry_id], reason, deliveries, self._keys, at_ms)
+
+    def _now(self) -> datetime:
+        """The same for what ends within a millisecond: replies show it, and it is written once."""
+        monotonic = time.monotonic()
+        if monotonic >= self._now_until:
+            self._now_at, self._now_until = datetime.now(UTC), monotonic + 0.001
+        return self._now_at
 
     def _redis_now(self) -> float:
         return self._clock.now(time.monotonic())

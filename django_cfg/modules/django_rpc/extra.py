@@ -8,14 +8,18 @@ from django_cfg.errors import RPCConfigurationError
 
 __all__ = ["INSTALL_HINT", "redis_is_installed", "require_redis"]
 
+PACKAGES = ("redis", "hiredis")
 INSTALL_HINT = 'pip install "django-cfg-realtime[redis]"'
 
 
 def redis_is_installed() -> bool:
-    return find_spec("redis") is not None and find_spec("hiredis") is not None
+    return all(find_spec(name) is not None for name in PACKAGES)
 
 
 def require_redis() -> None:
     """For edges, before their first import of redis; raises RPCConfigurationError."""
-    if not redis_is_installed():
-        raise RPCConfigurationError(f"RPC over Redis needs the packages redis and hiredis: {INSTALL_HINT}")
+    for name in PACKAGES:
+        if find_spec(name) is None:
+            raise RPCConfigurationError(
+                f"RPC over Redis needs the package {name}, which is not installed: {INSTALL_HINT}"
+            )

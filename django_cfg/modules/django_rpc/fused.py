@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections import deque
 
 from django_cfg.errors import RPCConnectionError
 from django_cfg.modules.django_rpc import scripts
+from django_cfg.modules.django_rpc.abandoned import AbandonedLists
+from django_cfg.modules.django_rpc.client_metrics import unknown_replies
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
     FAILURES,
@@ -23,6 +26,7 @@ from django_cfg.modules.django_rpc.outgoing import (
     Outgoing,
     after_loss,
     enqueue_command,
+    look_command,
     outcome_unknown,
     read_answer,
     refused,
@@ -30,8 +34,11 @@ from django_cfg.modules.django_rpc.outgoing import (
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys, read_response
 from django_cfg.rpc.call import Reply
+from django_cfg.rpc.logs import about
 
 __all__ = ["FusedPath"]
+
+logger = logging.getLogger("django_cfg.rpc.redis")
 
 MOST_IDLE = 16
 
@@ -43,6 +50,8 @@ class FusedPath:
         self.connections = blocking_connections(config)
         self._keys = keys
         self._most = config.stream_maxlen
+        self._client_name = config.client_name
+        self._abandoned = AbandonedLists(config.response_key_ttl)
         self._idle: deque[Link] = deque(maxlen=MOST_IDLE)
 
     def call(self, outgoing: Outgoing, deadline: float) -> Reply | str | None:
@@ -67,8 +76,8 @@ class FusedPath:
         """Of this attempt alone: a late reply to an earlier one under the same key must not be taken for its own."""
         return self._keys.reply(str(uuid.uuid4()) if outgoing.key else outgoing.correlation_id)
 
-    def record_key(self, outgoing: Outgoing) -> str:
-        return self._keys.call(outgoing.correlation_id)
+    def look(self, outgoing: Outgoing, entry_id: str | None) -> tuple[str | bytes | int, ...]:
+        return look_command(self._keys, [(outgoing, entry_id)])
 
     def take(self, deadline: float) -> Link:
         """An idle link that is still good, or a new one; raises one of FAILURES."""
@@ -82,10 +91,34 @@ class FusedPath:
         return Link(self.connections, deadline)
 
     def give_back(self, link: Link) -> None:
+        if self._abandoned:
+            try:
+                self._drop_late(link)
+            except FAILURES as error:  # what has come expires; the next call opens another link
+                extra = about(client=self._client_name)
+                logger.info("late replies could not be looked for: %r", error, extra=extra)
+                link.close()
+                return
         if len(self._idle) < MOST_IDLE:
             self._idle.append(link)
         else:
             link.close()
+
+    def abandon(self, reply_list: str) -> None:
+        """Its caller waits no longer; a later call looks there for what is late."""
+        self._abandoned.add(reply_list, time.monotonic())
+
+    def _drop_late(self, link: Link) -> None:
+        """Whoever has just used the link waits: not for long, should Redis fall silent."""
+        link.deadline = time.monotonic()
+        lists = self._abandoned.due(link.deadline)
+        if lists:
+            link.send(*(("EXISTS", name) for name in lists))
+        there = [name for name in lists if link.read()]
+        for name in there:
+            if link.run("BLPOP", name, "0.001"):
+                self._abandoned.remove(name)
+                unknown_replies.inc()
 
     def _pop(self) -> Link | None:
         try:
@@ -105,6 +138,7 @@ class _Exchange:
         self._link: Link | None = None
         self._run_id = ""
         self._entry_id: str | None = None
+        self._reply_may_come = False
 
     def run(self) -> Reply | str | None:
         try:
@@ -127,6 +161,8 @@ class _Exchange:
     def release(self) -> None:
         if self._link is not None:
             self._path.give_back(self._link)
+        if self._reply_may_come:
+            self._path.abandon(self._reply_to)
 
     def _drop(self) -> None:
         if self._link is not None:
@@ -138,6 +174,7 @@ class _Exchange:
         waiting = self._wait_command()
         try:
             if send:
+                self._reply_may_come = True
                 link.send(self._path.enqueue(self._outgoing, self._reply_to), waiting)
                 self._entry_id = self._confirmed(link)
             else:
@@ -149,6 +186,7 @@ class _Exchange:
         except BaseException:
             self._drop()
             raise
+        self._reply_may_come = False
         return read_response(popped[1])[1]
 
     def _confirmed(self, link: Link) -> str:
@@ -165,6 +203,7 @@ class _Exchange:
                 helper.close()
         if answers[0].startswith(b"!"):
             link.read()  # the refusal has ended the wait, too
+            self._reply_may_come = False
         return read_answer(answers[0], self._outgoing.method)
 
     def _wait_command(self) -> Command:
@@ -178,14 +217,15 @@ class _Exchange:
             attempt += 1
             try:
                 self._link = Link(self._path.connections, self._deadline)
-                record = self._link.run("GET", self._path.record_key(self._outgoing))
+                ((record, there),) = self._link.run(*self._path.look(self._outgoing, self._entry_id))
             except FAILURES:
                 self._drop()
                 time.sleep(min(backoff_seconds(attempt), max(0.0, self._deadline - time.monotonic())))
                 continue
             same_run = self._link.run_id == self._run_id
             self._run_id = self._link.run_id
-            verdict, reply = after_loss(self._outgoing, record, accepted=self._entry_id is not None, same_run=same_run)
+            accepted = self._entry_id is not None
+            verdict, reply = after_loss(self._outgoing, record, there=bool(there), accepted=accepted, same_run=same_run)
             if verdict is AfterLoss.UNKNOWN:
                 raise outcome_unknown(self._outgoing.method, f"Redis was lost while it waited ({cause})") from cause
             return reply if verdict is AfterLoss.ANSWER else verdict

@@ -190,7 +190,7 @@ def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], de
         typed=payload.type == "rpc",
         extended=b"v" in fields,
         key=_text(fields, b"key"),
-        fresh=b"fresh" in fields,
+        fresh=b"fresh" in fields and SIGNATURE not in fields,
         signed=SIGNATURE in fields,
         signed_seconds=signed_seconds(fields.get(SIGNATURE, b"")),
         traceparent=_text(fields, b"traceparent"),

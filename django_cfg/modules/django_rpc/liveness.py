@@ -1,7 +1,7 @@
 """A server's word that it lives, and whether it may still speak for its entries.
 
 Others take over the entries of a server that has been silent too long. One that was merely paused must find that out
-before it answers: so its own lease ends a second before theirs, and after a lapse it asks what is still its own.
+before it answers: so its own lease ends a fifth before theirs, and after a lapse it asks what is still its own.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django_cfg.modules.django_rpc import protocol, scripts
+from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.connecting import FAILURES, AsyncRedis
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.redis_clock import RedisClock
 
 __all__ = ["Liveness"]
 
-LEASE_SECONDS = protocol.LIVE_MS / 1000 - 1.0
+LEASE_SHARE = 0.8
 FORGOTTEN_SECONDS = 86_400
 MOST_OWN_ENTRIES = 100_000
 
@@ -26,11 +26,20 @@ MOST_OWN_ENTRIES = 100_000
 class Liveness:
     """`on_lapse(owned)` hears which entries are still this consumer's own after a silence."""
 
-    def __init__(self, client: AsyncRedis, keys: Keys, consumer: str, on_lapse: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        client: AsyncRedis,
+        keys: Keys,
+        consumer: str,
+        *,
+        timeout_seconds: float,
+        on_lapse: Callable[[set[str]], None],
+    ) -> None:
         self.clock = RedisClock()
         self._client = client
         self._keys = keys
         self.consumer = consumer
+        self._timeout_seconds = timeout_seconds
         self._on_lapse = on_lapse
         self._until = 0.0
         self._draining = False
@@ -77,14 +86,15 @@ class Liveness:
         sent = time.monotonic()
         sign = -1 if self._draining else 1
         seconds, microseconds = await self._run(
-            "EVAL", scripts.ALIVE, 1, self._keys.servers, self.consumer, protocol.LIVE_MS, FORGOTTEN_SECONDS, sign
-        )
+            "EVAL", scripts.ALIVE, 1, self._keys.servers, self.consumer,
+            int(self._timeout_seconds * 1000), FORGOTTEN_SECONDS, sign,
+        )  # fmt: skip
         self.clock.sample(sent, time.monotonic(), int(seconds) + int(microseconds) / 1e6)
         if self._until and sent >= self._until:
             self.clock.reset()
             self.clock.sample(sent, time.monotonic(), int(seconds) + int(microseconds) / 1e6)
             self._on_lapse(await self._owned())
-        self._until = sent + LEASE_SECONDS
+        self._until = sent + self._timeout_seconds * LEASE_SHARE
 
     async def _owned(self) -> set[str]:
         try:

@@ -22,6 +22,7 @@ __all__ = [
     "Outgoing",
     "after_loss",
     "enqueue_command",
+    "look_command",
     "outcome_unknown",
     "prepare",
     "read_answer",
@@ -115,22 +116,33 @@ def read_answer(answer: bytes, method: str) -> str:
 
 
 def after_loss(
-    outgoing: Outgoing, record: bytes | None, *, accepted: bool, same_run: bool
+    outgoing: Outgoing, record: bytes | None, *, there: bool, accepted: bool, same_run: bool
 ) -> tuple[AfterLoss, Reply | None]:
-    """`record` is what stands under the call's id now; `accepted`: Redis had confirmed the request.
+    """`record` is what stands under the call's id now; `there`: its entry is in the stream, or with a server.
 
-    `same_run`: it is still the Redis process that the request was sent to; another may have lost what that one knew.
+    `accepted`: Redis had confirmed the request. `same_run`: it is still the Redis process that the request was sent to;
+    another may have lost what that one knew.
     """
     if record is not None:
         state, kept = record[:1], record[1 + protocol.MARK_BYTES :]
         if state == protocol.FINISHED:
             return AfterLoss.ANSWER, protocol.read_reply(kept)
-        return (AfterLoss.WAIT if state == protocol.TAKEN else AfterLoss.UNKNOWN), None
+        # An entry that was trimmed or deleted ends without a word. In the same process one that is not there may also
+        # have been refused a moment ago, and the refusal waits.
+        may_come = state == protocol.TAKEN and (there or same_run)
+        return (AfterLoss.WAIT if may_come else AfterLoss.UNKNOWN), None
     if accepted and same_run:
         return AfterLoss.WAIT, None
     # The script writes record and entry as one: no record in the same process means that nothing was enqueued. And if
     # the script is still on its way, the second request is not the first under its id, and will not run.
     return (AfterLoss.RESEND if same_run or outgoing.key else AfterLoss.UNKNOWN), None
+
+
+def look_command(keys: Keys, calls: Sequence[tuple[Outgoing, str | None]]) -> tuple[Argument, ...]:
+    """What became of calls, each with its entry's id if Redis had confirmed it; see scripts.LOOK."""
+    records = [keys.call(outgoing.correlation_id) for outgoing, _ in calls]
+    entry_ids = [entry_id or "" for _, entry_id in calls]
+    return ("EVAL", scripts.LOOK, 1 + len(calls), keys.stream, *records, keys.group, *entry_ids)
 
 
 def outcome_unknown(method: str, why: str) -> RPCError:

@@ -27,6 +27,7 @@ import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 from pydantic_core import to_json
@@ -42,7 +43,6 @@ __all__ = [
     "FINISHED_UNKEPT",
     "KEPT_SECONDS",
     "KEYED_SECONDS",
-    "LIVE_MS",
     "NO_DEADLINE_SECONDS",
     "PAYLOAD",
     "TAKEN",
@@ -60,9 +60,6 @@ __all__ = [
 ]
 
 PAYLOAD = b"payload"
-LIVE_MS = 5000
-"""A server is dead when it has not said for this long that it lives; it says so every second."""
-
 KEPT_SECONDS = 120
 KEYED_SECONDS = 86_400
 NO_DEADLINE_SECONDS = 86_400.0
@@ -241,5 +238,6 @@ def _response_error(response: _Response) -> WireError:
         return wire_error(MalformedMessageError("the server's error does not have the right shape"))
 
 
+@lru_cache(maxsize=1)
 def _timestamp(moment: datetime) -> bytes:
     return b"%bZ" % moment.astimezone(UTC).isoformat(timespec="microseconds")[:26].encode()

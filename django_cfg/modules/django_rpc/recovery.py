@@ -11,6 +11,9 @@ from django_cfg.modules.django_rpc.intake import Request
 
 __all__ = ["Consumer", "Fate", "Repeat", "dead_consumers", "fate_of", "judge_record", "read_consumers"]
 
+UNHEARD_MS = 5_000
+"""When a consumer of ours counts as dead that Redis knows nothing of: each says every second that it lives."""
+
 SILENT_MS = 15_000
 """When a consumer that never says that it lives counts as dead: django-ipc's servers ask every second."""
 
@@ -88,7 +91,7 @@ def _is_dead(consumer: Consumer, alive_until_ms: float | None, now_ms: float) ->
     if alive_until_ms is not None:
         return abs(alive_until_ms) < now_ms
     # After a FLUSHALL a living server of ours may read before it has said again that it lives.
-    silent = protocol.LIVE_MS if consumer.ours else SILENT_MS
+    silent = UNHEARD_MS if consumer.ours else SILENT_MS
     return consumer.pending > 0 and consumer.idle_ms >= silent
 
 

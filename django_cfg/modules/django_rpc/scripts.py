@@ -16,6 +16,7 @@ __all__ = [
     "FINISH",
     "FINISH_SHA",
     "LEAVE",
+    "LOOK",
     "NO_RESPONDERS",
     "OVERLOADED",
 ]
@@ -174,6 +175,23 @@ if not pending.err and #pending == 0 then
   redis.pcall('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 end
 return 1
+"""
+
+LOOK = """
+-- KEYS: stream, one record per call. ARGV: group, then per call its entry's id, or '' where Redis never confirmed it
+-- Returns per call, all of one moment, [its record, whether its entry is in the stream or with a server (0/1)].
+local answers = {}
+for i = 2, #ARGV do
+  local record, id, there = redis.call('GET', KEYS[i]), ARGV[i], 0
+  if id == '' and record and string.sub(record, 1, 1) == '?' then id = string.sub(record, 18) end
+  if id ~= '' then
+    there = #redis.call('XRANGE', KEYS[1], id, id)
+    local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], id, id, 1)
+    if not pending.err and pending[1] then there = 1 end
+  end
+  answers[i - 1] = {record, there}
+end
+return answers
 """
 
 EXPLAIN = """

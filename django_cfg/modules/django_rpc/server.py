@@ -41,10 +41,12 @@ __all__ = ["ServerOptions", "StreamServer"]
 
 logger = logging.getLogger("django_cfg.rpc.redis")
 
-MOST_AT_ONCE = 32
+MOST_AT_ONCE = 16
 """While these run, Redis already looks for the next."""
 
 HEARTBEAT_SECONDS = 1.0
+"""At most; a fifth of the silence that others allow."""
+
 LEAVE_SECONDS = 5.0
 STUCK_SECONDS = 30.0
 """Each turn of the read loop is over in much less, also while Redis is away."""
@@ -81,7 +83,14 @@ class StreamServer:
         self._lanes = Lanes(self._options.database_lanes)
         bound = self._options.concurrency
         self._runner = CallRunner(router, lanes=self._lanes, limits=Limits(bound, bound))
-        self._liveness = Liveness(self._writer, self._keys, self.consumer, lambda owned: self._entries.keep_only(owned))
+        self._heartbeat_seconds = min(HEARTBEAT_SECONDS, config.liveness_timeout / 5)
+        self._liveness = Liveness(
+            self._writer,
+            self._keys,
+            self.consumer,
+            timeout_seconds=config.liveness_timeout,
+            on_lapse=lambda owned: self._entries.keep_only(owned),
+        )
         self._observed = StreamMetrics(stream, config.stream_maxlen, config.response_key_ttl)
         self._turned = time.monotonic()
         self._entries = Entries(
@@ -229,7 +238,7 @@ class StreamServer:
             except FAILURES as error:
                 if "NOGROUP" not in str(error):  # the reader creates it again
                     logger.warning("Redis failed at a heartbeat: %r", error, extra=about(server=self.consumer))
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(self._heartbeat_seconds)
 
     async def _warn_of_eviction(self) -> None:
         extra = about(server=self.consumer)

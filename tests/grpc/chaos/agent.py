@@ -38,7 +38,7 @@ class NotingBot(Bot):
     async def execute(self, command: pb2.Command) -> str:
         """The number of the run."""
         run = uuid.uuid4().hex
-        self._ledger.note(Run(command.command_id, run, self._agent_id, command.epoch))
+        self._ledger.note(Run(command.command_id, run, self._agent_id, command.epoch, time.time()))
         await asyncio.sleep(float(command.start.reason))
         self._ledger.note(Effect(command.command_id, run))
         return run
@@ -69,7 +69,6 @@ def main() -> None:
     parser.add_argument("--address", required=True)
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.Formatter.converter = time.gmtime
     example.LONGEST_BACKOFF_SECONDS = LONGEST_BACKOFF_SECONDS
     try:
         asyncio.run(serve(chosen.id, chosen.address))

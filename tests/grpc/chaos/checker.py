@@ -26,6 +26,7 @@ LATE_SECONDS = 10.0
 PROMISES = {
     "false_done": "reported done, and the agent has not done it",
     "false_acknowledged": "reported acknowledged, and the agent has not begun with it",
+    "too_soon": "reported acknowledged to a caller that waits for the end",
     "wrong_answer": "completed by the answer to another command, or of another stream",
     "second_run": "executed twice under one id",
     "wrong_agent": "delivered to an agent for which it was not meant",
@@ -84,8 +85,11 @@ def check(books: Books) -> Findings:
 def _broken_by_callers(case: _Case) -> Iterator[str]:
     if {order.attempt for order in case.orders} != {answer.attempt for answer in case.answers}:
         yield "never_ended"
-    if case.runs and case.answers and not any(answer.may_have_run for answer in case.answers):
-        yield "false_unrun"
+    said = {answer.attempt: answer.may_have_run for answer in case.answers}
+    for run in case.runs:
+        so_far = [said[order.attempt] for order in case.orders if order.at <= run.at and order.attempt in said]
+        if so_far and not any(so_far):
+            yield "false_unrun"
     if len(case.orders) > 1 and not {answer.outcome for answer in case.answers} & (GOOD | {"rejected"}):
         yield "missing"
 
@@ -100,6 +104,8 @@ def _broken_by_answers(case: _Case) -> Iterator[str]:
             yield "late"
         if answer.outcome == "acknowledged" and not begun:
             yield "false_acknowledged"
+        if answer.outcome == "acknowledged" and case.orders[0].style == "completed":
+            yield "too_soon"
         if answer.outcome == "completed":
             if not done:
                 yield "false_done"

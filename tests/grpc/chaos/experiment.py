@@ -14,7 +14,7 @@ from tests.faults.rounds import rounds
 from tests.grpc.chaos.checker import Books, check
 from tests.grpc.chaos.ledger import Answer, Effect, Order, Receipt, Run, Stream
 from tests.grpc.chaos.load import Load, Pace
-from tests.grpc.chaos.nemesis import Site, choose
+from tests.grpc.chaos.nemesis import Deck, Site
 
 __all__ = ["experiment"]
 
@@ -22,7 +22,7 @@ STORIES = 5
 LEAVING_SECONDS = 10.0
 
 
-def experiment(directory: Path, *, seed: int, commands: int, pace: Pace, agents: int = 6) -> Report:
+def experiment(directory: Path, *, seed: int, commands: int, pace: Pace, agents: int = 8) -> Report:
     site = Site(directory, agents, keepalive_seconds=1, keepalive_timeout_seconds=1)
     try:
         return _experiment(site, seed, commands, pace)
@@ -36,7 +36,7 @@ def _experiment(site: Site, seed: int, commands: int, pace: Pace) -> Report:
     started = time.monotonic()
     load.start()
     faults: Counter[str] = Counter()
-    for faults in rounds(site, random.Random(seed), choose):  # noqa: B007, S311 - the last one is wanted; a repeatable plan
+    for faults in rounds(site, random.Random(seed), Deck().choose):  # noqa: B007, S311 - the last one is wanted; a repeatable plan
         if load.done:
             break
     load.finish()

@@ -1,4 +1,4 @@
-"""What callers, server and agents each write down."""
+"""What callers, server and agents each write down; `at` is by the clock of the machine that they share."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class Order:
     attempt: int
     style: str
     agent: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Run:
     run: str
     agent: str
     epoch: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)

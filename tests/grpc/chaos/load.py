@@ -26,9 +26,10 @@ Heard: TypeAlias = CommandResult[Any] | bool
 Give: TypeAlias = "Callable[[Plan], Awaitable[Heard]]"
 
 STYLES = ("completed", "completed", "acknowledged", "sent")
-THREADS = 12
-COROUTINES = 12
-MOST_ATTEMPTS = 30
+THREADS = 16
+COROUTINES = 16
+MOST_ATTEMPTS = 300
+AGAIN_AFTER_SECONDS = 0.3
 AGAIN = {"not_connected", "timed_out", "outcome_unknown", "application_error"}
 
 
@@ -36,8 +37,8 @@ AGAIN = {"not_connected", "timed_out", "outcome_unknown", "application_error"}
 class Pace:
     """How long agents work and callers rest, at most; and callers' patience."""
 
-    work_seconds: float = 0.03
-    rest_seconds: float = 0.3
+    work_seconds: float = 0.16
+    rest_seconds: float = 0.1
     timeout_seconds: float = 4.0
 
 
@@ -91,7 +92,7 @@ class Load:
             for attempt in range(MOST_ATTEMPTS if plan.again else 1):
                 if await self._attempt(plan, attempt, give) not in AGAIN:
                     break
-                await asyncio.sleep(self._pace.rest_seconds)
+                await asyncio.sleep(AGAIN_AFTER_SECONDS)
             await asyncio.sleep(random.Random(-number).uniform(0, self._pace.rest_seconds))  # noqa: S311 - repeatable
 
     def _take(self) -> int | None:
@@ -112,7 +113,7 @@ class Load:
 
     async def _attempt(self, plan: Plan, attempt: int, give: Give) -> str:
         command_id = plan.command.command_id
-        self._ledger.note(Order(command_id, attempt, plan.style, plan.agent))
+        self._ledger.note(Order(command_id, attempt, plan.style, plan.agent, time.time()))
         started = time.monotonic()
         try:
             outcome, may_have_run, epoch, run, note = _said(await give(plan))

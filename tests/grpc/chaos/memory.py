@@ -18,7 +18,7 @@ __all__ = ["Tides", "tides"]
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MOST_GROWTH = 0.05
-"""From the second quarter of the tides to the last, on average: what is freed goes back to the system or it does not."""
+"""From the second quarter of the tides to the last, on average: allocators breathe."""
 MOST_KIB_PER_STREAM = 55.0
 LEAVING_SECONDS = 60.0
 

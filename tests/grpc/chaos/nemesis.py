@@ -16,7 +16,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.rounds import Fault
 from tests.grpc.project import BOUND_SECONDS, Process, Project
 
-__all__ = ["FAULTS", "Post", "Site", "choose"]
+__all__ = ["FAULTS", "Deck", "Post", "Site"]
 
 HANDLERS = """
 from tests.grpc.chaos.server import add_fleet
@@ -26,7 +26,7 @@ def grpc_handlers(server):
 """
 SOON = {"ping_interval": 0.5, "ping_timeout": 1.5, "queue_timeout": 1.0}
 """How an agent that is silent is found."""
-LONGEST_PAUSE_SECONDS = 4.0
+LONGEST_PAUSE_SECONDS = 2.5
 """More than an agent may be silent before its stream is ended."""
 PARTING_SECONDS = 5.0
 
@@ -51,17 +51,14 @@ class Post:
         self.agents.clear()
 
     def settle(self) -> None:
-        """Of several processes the server keeps one, and one that was superseded ends by itself."""
+        """Of several processes the server keeps one, and those that were superseded end by themselves."""
         deadline = time.monotonic() + PARTING_SECONDS
         while len(self.alive()) > 1 and time.monotonic() < deadline:
             time.sleep(0.05)
-        kept = self.alive()[-1:]
-        for agent in self.agents:
-            if agent not in kept:
-                agent.clean_up()
-        self.agents = kept
-        if not kept:
+        if len(self.alive()) != 1:
+            self.kill()
             self.add()
+        self.agents = self.alive()
 
     def alive(self) -> list[Process]:
         return [agent for agent in self.agents if agent.is_running]
@@ -224,8 +221,18 @@ OF_OTHERS: tuple[Fault[Site], ...] = (
 FAULTS: dict[str, Fault[Site]] = {fault.__name__: fault for fault in (*OF_SERVERS, *OF_OTHERS)}
 
 
-def choose(chance: random.Random) -> Sequence[Fault[Site]]:
-    """One fault or two; at most one of the server, which begins first and ends last."""
-    names = chance.sample(list(FAULTS), chance.choice((1, 1, 2)))
-    servers = [FAULTS[name] for name in names if FAULTS[name] in OF_SERVERS]
-    return [*servers[:1], *(FAULTS[name] for name in names if FAULTS[name] not in OF_SERVERS)]
+class Deck:
+    """One fault or two; at most one of the server, which begins first and ends last. None comes again before all."""
+
+    def __init__(self) -> None:
+        self._left: list[str] = []
+
+    def choose(self, chance: random.Random) -> Sequence[Fault[Site]]:
+        names = [self._draw(chance) for _ in range(chance.choice((1, 1, 2)))]
+        servers = [FAULTS[name] for name in names if FAULTS[name] in OF_SERVERS]
+        return [*servers[:1], *(FAULTS[name] for name in names if FAULTS[name] not in OF_SERVERS)]
+
+    def _draw(self, chance: random.Random) -> str:
+        if not self._left:
+            self._left = chance.sample(list(FAULTS), len(FAULTS))
+        return self._left.pop()

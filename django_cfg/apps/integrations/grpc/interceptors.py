@@ -16,6 +16,7 @@ from django_cfg.apps.integrations.grpc.attempts import FailedAttempts, address_o
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.identity import Caller, Credentials, Refused, Role, admit, current_caller
 from django_cfg.apps.integrations.grpc.server_metrics import count_refused
+from django_cfg.apps.integrations.grpc.server_spans import traced
 
 __all__ = ["Admission"]
 
@@ -65,6 +66,8 @@ class Admission(grpc.aio.ServerInterceptor):
         role = Role.AGENT if agents else Role.SERVICE
         call, kind = _behavior(handler)
         run = _runner(call, method, responds_once=not handler.response_streaming)
+        if role is not Role.AGENT:
+            run = traced(run, method)
 
         async def admitted(request: Any, context: Context) -> Any:
             current_caller.set(await self._admit(context, role))

@@ -66,27 +66,31 @@ def test_what_a_repeat_gets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "accepted", "same_run", "key", "verdict"),
+    ("record", "there", "accepted", "same_run", "key", "verdict"),
     [
-        (b"?" + MARK, True, False, "", AfterLoss.WAIT),
-        (b"!" + MARK, True, True, "", AfterLoss.UNKNOWN),
-        (None, True, True, "", AfterLoss.WAIT),
-        (None, False, True, "", AfterLoss.RESEND),
-        (None, False, False, "", AfterLoss.UNKNOWN),
-        (None, True, False, "", AfterLoss.UNKNOWN),
-        (None, True, False, "k", AfterLoss.RESEND),
+        (b"?" + MARK, True, True, False, "", AfterLoss.WAIT),
+        (b"?" + MARK, False, True, False, "", AfterLoss.UNKNOWN),
+        (b"?" + MARK, False, True, True, "", AfterLoss.WAIT),
+        (b"!" + MARK, True, True, True, "", AfterLoss.UNKNOWN),
+        (None, False, True, True, "", AfterLoss.WAIT),
+        (None, False, False, True, "", AfterLoss.RESEND),
+        (None, False, False, False, "", AfterLoss.UNKNOWN),
+        (None, False, True, False, "", AfterLoss.UNKNOWN),
+        (None, False, True, False, "k", AfterLoss.RESEND),
     ],
 )
-def test_after_a_lost_link(record: bytes | None, accepted: bool, same_run: bool, key: str, verdict: AfterLoss) -> None:
+def test_after_a_lost_link(
+    record: bytes | None, there: bool, accepted: bool, same_run: bool, key: str, verdict: AfterLoss
+) -> None:
     outgoing = prepare("echo", b"{}", 30.0, key)
 
-    assert after_loss(outgoing, record, accepted=accepted, same_run=same_run) == (verdict, None)
+    assert after_loss(outgoing, record, there=there, accepted=accepted, same_run=same_run) == (verdict, None)
 
 
 def test_after_a_lost_link_a_kept_reply_is_the_answer() -> None:
     outgoing = prepare("echo", b"{}", 30.0)
 
-    verdict, reply = after_loss(outgoing, b"=" + MARK + b'{"result":5}', accepted=True, same_run=False)
+    verdict, reply = after_loss(outgoing, b"=" + MARK + b'{"result":5}', there=False, accepted=True, same_run=False)
 
     assert verdict is AfterLoss.ANSWER
     assert reply == Reply(result=b"5")

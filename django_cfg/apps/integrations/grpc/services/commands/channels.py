@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 
@@ -22,7 +22,9 @@ from django_cfg.apps.integrations.grpc.credentials import channel_credentials, s
 from django_cfg.apps.integrations.grpc.services.commands.failures import failure_of, never_sent, not_reached
 from django_cfg.apps.integrations.grpc.services.commands.forking import ForkGate
 
-__all__ = ["Method", "ServerChannel", "Times", "channel_to"]
+__all__ = ["Metadata", "Method", "ServerChannel", "Times", "channel_to"]
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Method(NamedTuple):
@@ -79,29 +81,33 @@ class ServerChannel:
         self._probe: Any = self._channel.unary_unary(_PROBE)
         self._connected = False
 
-    def call(self, method: Method, request: object, times: Times) -> Any:
-        """The response; waits for a connection first, and once more where the call found none."""
+    def call(self, method: Method, request: object, times: Times, more: Metadata = ()) -> Any:
+        """The response; waits for a connection first, and once more where the call found none.
+
+        `more` is metadata that goes with that of the service.
+        """
         call = self._bound(method)
         for last in (False, True):
             if not self._connected:
                 self._connect(times.connect_seconds)
             _gate.enter()
             try:
-                return call(request, timeout=times.call_seconds, metadata=service_metadata(self.config))
+                metadata = service_metadata(self.config) + more
+                return call(request, timeout=times.call_seconds, metadata=metadata)
             except grpc.RpcError as error:
                 self._failed(error, last=last)
             finally:
                 _gate.leave()
         raise AssertionError("the second failure is always raised")
 
-    async def acall(self, method: Method, request: object, times: Times) -> Any:
+    async def acall(self, method: Method, request: object, times: Times, more: Metadata = ()) -> Any:
         """As `call`; cancelling it cancels the RPC."""
         call = self._bound(method)
         for last in (False, True):
             if not self._connected:
                 await self._aconnect(times.connect_seconds)
             try:
-                metadata = service_metadata(self.config)
+                metadata = service_metadata(self.config) + more
                 return await _awaited(partial(call.future, request, timeout=times.call_seconds, metadata=metadata))
             except grpc.RpcError as error:
                 self._failed(error, last=last)

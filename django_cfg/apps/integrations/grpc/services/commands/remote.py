@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_cfg.apps.integrations.grpc.conf import get_config
+from django_cfg.apps.integrations.grpc.services.commands.call_spans import CallSpan
 from django_cfg.apps.integrations.grpc.services.commands.channels import Method, ServerChannel, Times, channel_to
 from django_cfg.apps.integrations.grpc.services.commands.config import CommandClientConfig
 from django_cfg.apps.integrations.grpc.services.commands.order import Order
@@ -42,17 +43,16 @@ class RemoteMethod:
     config: CommandClientConfig
 
     def send(self, client_id: str, command: Any) -> bool:
-        response = self._channel().call(self.method, self._request(client_id, command), self._times())
-        return bool(response.success)
+        return bool(self._call(self._request(client_id, command), self._times(), _id_of(command)).success)
 
     async def asend(self, client_id: str, command: Any) -> bool:
-        response = await self._channel().acall(self.method, self._request(client_id, command), self._times())
+        response = await self._acall(self._request(client_id, command), self._times(), _id_of(command))
         return bool(response.success)
 
     def execute(self, order: Order) -> CommandResult[Any]:
         request, times, begun = self._waiting(order), self._times(order.timeout_seconds), time.monotonic()
         try:
-            response = self._channel().call(self.method, request, times)
+            response = self._call(request, times, order.command_id)
         except _LOST as error:
             return _lost(order, error, time.monotonic() - begun)
         return _result(order, response, time.monotonic() - begun)
@@ -60,10 +60,18 @@ class RemoteMethod:
     async def aexecute(self, order: Order) -> CommandResult[Any]:
         request, times, begun = self._waiting(order), self._times(order.timeout_seconds), time.monotonic()
         try:
-            response = await self._channel().acall(self.method, request, times)
+            response = await self._acall(request, times, order.command_id)
         except _LOST as error:
             return _lost(order, error, time.monotonic() - begun)
         return _result(order, response, time.monotonic() - begun)
+
+    def _call(self, request: Any, times: Times, command_id: str) -> Any:
+        with CallSpan(self.name, command_id) as span:
+            return self._channel().call(self.method, request, times, span.metadata)
+
+    async def _acall(self, request: Any, times: Times, command_id: str) -> Any:
+        with CallSpan(self.name, command_id) as span:
+            return await self._channel().acall(self.method, request, times, span.metadata)
 
     @property
     def method(self) -> Method:
@@ -105,6 +113,10 @@ def _result(order: Order, response: Any, elapsed_seconds: float) -> CommandResul
         may_have_run=getattr(response, "may_have_run", True) or not known,
         elapsed_seconds=elapsed_seconds,
     )
+
+
+def _id_of(command: Any) -> str:
+    return str(getattr(command, "command_id", ""))
 
 
 def _message(response: Any) -> Any:

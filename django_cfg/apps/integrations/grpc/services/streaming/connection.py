@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -235,8 +236,13 @@ class Connection(Generic[TMessage, TCommand]):
     def _cut_off(self) -> None:
         """The agent does not read: its status has to overtake the write that blocks."""
         if self._rpc is not None:
-            self._calls.late_statuses.spawn(self.abort())
+            self._calls.late_statuses.spawn(self._abort_late())
             self._loop.call_soon(self._rpc.cancel)
+
+    async def _abort_late(self) -> None:
+        """The stream may be gone before its status finds a way: there is nobody left to tell then."""
+        with contextlib.suppress(grpc.aio.AbortError, grpc.aio.InternalError):
+            await self.abort()
 
     async def abort(self) -> None:
         """Ends the stream with its status, once; raises what grpc raises to leave a handler."""
