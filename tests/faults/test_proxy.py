@@ -127,5 +127,5 @@ def test_another_target_takes_the_connections_made_afterwards(proxy: Proxy) -> N
 def test_a_target_that_is_away_ends_the_link(echo_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = taken.getsockname()[1]
-    with proxied(free) as proxy, closing(connect(proxy)) as link, pytest.raises(ConnectionResetError):
+    with proxied(free) as proxy, pytest.raises(ConnectionResetError), closing(connect(proxy)) as link:
         link.recv(1)

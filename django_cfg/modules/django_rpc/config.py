@@ -47,8 +47,8 @@ class WebSocketRPCConfig(TypedSettings):
 
     liveness_timeout: float = Field(
         default=5.0,
-        ge=1.0,
-        le=60.0,
+        ge=1,
+        le=60,
         description="How long a server may be silent before others take over what it has",
     )
 
