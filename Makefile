@@ -23,9 +23,9 @@ chaos: ## The long fault suite; prints its seed (CHAOS_SEED=N repeats a run, ARG
 	@scripts/setup --test
 	@python -m tests.chaos $(ARGS)
 
-bench: ## Measure speed against a floor in the same run
+bench: ## Measure speed against a floor in the same run (ARGS="redis_rpc" to choose)
 	@scripts/setup --test
-	@python -m benchmarks
+	@python -m benchmarks $(ARGS)
 
 lint: ## Ruff, mypy --strict and pyright
 	@scripts/setup --test

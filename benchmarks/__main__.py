@@ -6,9 +6,13 @@ import asyncio
 import os
 import sys
 
-from benchmarks import centrifugo_calls, redis_rpc
+from benchmarks import centrifugo_calls, grpc_commands, redis_rpc
 
-BENCHMARKS = {"centrifugo_calls": lambda: asyncio.run(centrifugo_calls.main()), "redis_rpc": redis_rpc.main}
+BENCHMARKS = {
+    "centrifugo_calls": lambda: asyncio.run(centrifugo_calls.main()),
+    "redis_rpc": redis_rpc.main,
+    "grpc_commands": grpc_commands.main,
+}
 
 
 def main() -> None:

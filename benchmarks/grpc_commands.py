@@ -148,7 +148,7 @@ def main(rounds: int = ROUNDS) -> None:
         }
         for _ in range(rounds):
             one_round(callers, measured)
-    print(f"medians of {rounds} rounds; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    print(f"medians of {rounds} rounds\n")
     print("| what | unit | floor | ours | ours / floor (from to) | at most | held |\n|---|---|---:|---:|---|---:|---|")
     for figure in FIGURES:
         print(measured.row(figure))

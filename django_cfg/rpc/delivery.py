@@ -10,7 +10,10 @@ __all__ = ["Delivery", "installed_delivery", "use_delivery"]
 
 
 class Delivery(Protocol):
-    """From any event loop. Each returns how many connections the event was handed to; they raise PublishError."""
+    """From any event loop. Each returns how many connections the event was handed to.
+
+    They raise PublishError, and ValueError for a user or a room that there cannot be.
+    """
 
     async def to_user(self, user_id: str, event: str, data: Any) -> int: ...
 

@@ -61,6 +61,7 @@ class Lanes:
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
+            self._all = [lane for lane in self._all if lane not in idle]
         for lane in idle:
             _end(lane)
 
@@ -106,6 +107,8 @@ class Lanes:
             idle = following is None and not self._closed
             if idle:
                 self._idle.append(lane)
+            elif following is None:
+                self._all.remove(lane)
         if following is not None:
             following.start_on(lane)
         elif not idle:

@@ -22,6 +22,7 @@ from django_cfg.rpc.call import ON_THE_WAY_SECONDS, Call, Reply, refusal_for
 from django_cfg.rpc.call_metrics import UNKNOWN_METHOD, count_answered
 from django_cfg.rpc.claims import ClaimStore, Decision, Verdict, fingerprint
 from django_cfg.rpc.connection import Connection
+from django_cfg.rpc.deadlines import Deadlines
 from django_cfg.rpc.failure import describe
 from django_cfg.rpc.invoke import check_permissions, method_not_found, run_handler
 from django_cfg.rpc.lanes import Lanes
@@ -70,6 +71,7 @@ class CallRunner:
         self._permissions = permissions
         self._tasks: set[asyncio.Task[Any]] = set()
         self._open: set[RunningCall] = set()
+        self._deadlines = Deadlines(self._open, _expire)
         self._running: Counter[str | None] = Counter()
         self._in_flight = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -117,14 +119,17 @@ class CallRunner:
         Their callers hear that the outcome is unknown: nobody else can tell them, and they would send the call again.
         """
         self._draining = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_seconds)
+        await self._wait_for_tasks(timeout_seconds)
         late = [running for running in self._open if not running.answered]
         for running in late:
             running.cut(_went_down(running.call))
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=LAST_REPLIES_SECONDS)
+        await self._wait_for_tasks(LAST_REPLIES_SECONDS)
         return len(late)
+
+    async def _wait_for_tasks(self, timeout_seconds: float) -> None:
+        handlers = (running.task for running in self._open)
+        if tasks := self._tasks.union(task for task in handlers if task is not None):
+            await asyncio.wait(tasks, timeout=timeout_seconds)
 
     def _admit(self, call: Call) -> None:
         retry_after = self._limits.retry_after_seconds
@@ -211,8 +216,8 @@ class CallRunner:
         """Answer at the deadline at the latest; a handler that goes on after that keeps its slot until it ends."""
         running = RunningCall(call, done, self._count)
         self._open.add(running)
-        running.timer = self._own_loop().call_later(call.timeout_seconds, _expire, running)
-        running.task = self._spawn(self._work(running))
+        self._deadlines.add(running, self._own_loop())
+        running.task = self._own_loop().create_task(self._work(running), context=contextvars.Context())
 
     async def _work(self, running: RunningCall) -> None:
         try:
@@ -222,7 +227,10 @@ class CallRunner:
         finally:
             self._open.discard(running)
             self._release(running.call)
-        running.settle(reply)
+        try:
+            running.settle(reply)
+        except Exception:
+            logger.exception("a reply could not be delivered", extra=_about(running.call))
 
     def _count(self, call: Call, reply: Reply, seconds: float) -> None:
         if metrics.ENABLED:

@@ -17,7 +17,7 @@ class RunningCall:
     `count(call, reply, seconds)` hears the reply before `done(reply)`.
     """
 
-    __slots__ = ("_count", "_done", "_started", "call", "deadline", "task", "timer")
+    __slots__ = ("_count", "_done", "_started", "call", "deadline", "task")
 
     def __init__(self, call: Call, done: Callable[[Reply], None], count: Callable[[Call, Reply, float], None]) -> None:
         self.call = call
@@ -26,7 +26,6 @@ class RunningCall:
         self._done: Callable[[Reply], None] | None = done
         self._count = count
         self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
 
     @property
     def answered(self) -> bool:
@@ -36,8 +35,6 @@ class RunningCall:
         done, self._done = self._done, None
         if done is None:
             return
-        if self.timer is not None:
-            self.timer.cancel()
         self._count(self.call, reply, time.monotonic() - self._started)
         done(reply)
 

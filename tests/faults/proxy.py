@@ -131,17 +131,17 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(BOUND_SECONDS)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)  # also where the task is cancelled before it begins
         task = self._loop.create_task(self._carry_both(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._writers.discard(writer))
 
     async def _carry_both(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         try:
             onward_reader, onward = await asyncio.open_connection("127.0.0.1", self.target_port)
         except OSError:
             _abort(writer)
-            self._writers.discard(writer)
             return
         self._writers.add(onward)
         try:
@@ -149,8 +149,8 @@ class Proxy:
                 group.create_task(self.up.carry(reader, onward))
                 group.create_task(self.down.carry(onward_reader, writer))
         finally:
+            self._writers.discard(onward)
             for end in (writer, onward):
-                self._writers.discard(end)
                 end.close()
 
     async def _reset(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from django_cfg.apps.integrations.grpc.services.streaming import callbacks
 from tests.grpc.streams import Message, Recorder, agent, make_service, one_agent, quiet, served, until
 
 
@@ -183,3 +184,26 @@ async def test_messages_already_received_are_processed_although_the_agent_has_go
 
         await until(lambda: notes.disconnected)
         assert len(notes.messages) == 6
+
+
+async def test_errors_of_which_nobody_has_been_told_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callbacks, "MOST_UNTOLD", 3)
+    told: list[str] = []
+    go_on = asyncio.Event()
+
+    async def process(client_id: str, message: Message, queue: Any) -> None:
+        raise ValueError
+
+    async def on_error(client_id: str, error: BaseException) -> None:
+        told.append(client_id)
+        await go_on.wait()
+
+    service = make_service(quiet(max_consecutive_errors=0), message_processor=process, on_error=on_error)
+    async with one_agent(service) as connected:
+        for _ in range(20):
+            await connected.say(bad=True)
+        await until(lambda: service.counts.failed_messages == 21)
+        assert len(told) == 3
+        go_on.set()
+        await connected.say(bad=True)
+        await until(lambda: len(told) > 3)

@@ -134,10 +134,25 @@ def test_grpc_agents_shows_who_is_connected(project: Project) -> None:
             assert row.split()[:3] == ["bot-1", "fleet", agent["connected_at"]]
 
 
+def test_grpc_agents_shows_more_than_fits_into_one_message(project: Project, settings: Any) -> None:
+    """The limit is there against what agents send."""
+    small = {**SETTINGS, "max_message_bytes": 1024}
+    settings.GRPC = {"port": project.port, **small}
+    with project.configure(**small).manage("rungrpc", "--noreload") as server:
+        server.until_serving()
+        with grpc.insecure_channel(project.address) as channel:
+            ids = [f"bot-{number}" for number in range(10)]
+            fleet = [Agent(channel, one, create_agent_token(one)) for one in ids]
+            wait_until(lambda: len(agents()) == len(ids))
+            assert len(json.dumps(agents())) > small["max_message_bytes"]
+            for agent in fleet:
+                agent.leave()
+
+
 def test_grpc_agents_says_why_it_cannot_show_them(project: Project) -> None:
     with project.manage("grpc_agents", "--timeout", "5") as command:
         assert command.wait() == 1
-        assert f"CommandError: {project.address}: UNAVAILABLE" in command.log
+        assert f"CommandError: localhost:{project.port}: UNAVAILABLE" in command.log
 
 
 def test_grpc_token_prints_a_token_of_that_role_or_says_why_not(project: Project) -> None:

@@ -159,6 +159,10 @@ def test_health_knows_each_service(project: Project) -> None:
         ({"host": "0.0.0.0"}, "whoever reaches 0.0.0.0 could pose as any agent"),  # noqa: S104 - that is refused
         ({"agent_tokens": "required"}, "settings.GRPC has no token_secret"),
         ({"tls_certificate": "/nowhere.pem", "tls_key": "/nowhere.key"}, "GRPC['tls_key']: cannot read /nowhere.key"),
+        (
+            {"tls_certificate": __file__, "tls_key": __file__},
+            "with the certificates of GRPC, one of which may be no PEM",
+        ),
         ({"prot": 1}, "unknown key 'prot' (did you mean 'port'?)"),
     ],
 )
@@ -211,6 +215,47 @@ def test_a_service_that_hangs_or_fails_in_draining_does_not_keep_the_server(tmp_
         assert server.end() == 0, server.log
         assert "LookupError: lost" in server.log
         assert "could not be drained" in server.log
+
+
+STUCK = """
+import time
+import grpc
+from asgiref.sync import sync_to_async
+from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
+from django_cfg.apps.integrations.grpc.services.streaming import (
+    BidirectionalStreamingConfig, BidirectionalStreamingService,
+)
+
+def block():
+    print("blocked", flush=True)
+    time.sleep(600)
+
+async def process(client_id, message, queue):
+    await sync_to_async(block, thread_sensitive=message != b"default")()
+
+def grpc_handlers(server):
+    service = BidirectionalStreamingService(BidirectionalStreamingConfig(), process, bytes.decode, lambda: b"ping")
+    register_streaming_service("fleet", service)
+    handler = grpc.stream_stream_rpc_method_handler(service.handle_stream)
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Fleet", {"Connect": handler})])
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "executor"), [(["--noreload"], b"lane"), (["--noreload"], b"default"), ([], b"lane")]
+)
+def test_a_thread_that_never_returns_does_not_keep_the_server(
+    tmp_path: Path, options: list[str], executor: bytes
+) -> None:
+    project = Project(tmp_path)
+    project.add_app("fleet", STUCK)
+    with project.configure(drain_seconds=0.1).manage("rungrpc", *options) as server, channel(project) as opened:
+        server.until_serving()
+        call = opened.stream_stream("/test.Fleet/Connect")(iter([executor]), timeout=BOUND_SECONDS)
+        server.until_logged("blocked")
+        assert server.end() == 0, server.log
+        call.cancel()
+        assert "has not returned" in server.log
 
 
 EXAMPLE = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc
@@ -16,7 +17,7 @@ from django_cfg.apps.integrations.grpc.services.commands.registry import (
     register_streaming_service,
     unregister_streaming_service,
 )
-from django_cfg.apps.integrations.grpc.services.streaming import CommandOutcome
+from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingConfig, CommandOutcome
 from tests.grpc.streams import Message, Recorder, agent, clog, handlers, make_service, one_agent, quiet, served, until
 
 
@@ -52,6 +53,35 @@ async def test_acknowledgements_under_way_are_waited_for_and_nothing_new_begins(
         assert service.agents() == []
 
 
+async def test_nobody_comes_in_while_a_server_drains_to_which_nobody_had_come() -> None:
+    """As when a second service of the same server still has commands under way."""
+    service = make_service()
+    async with served(service) as address:
+        await service.drain(0)
+        async with agent(address, "a") as late:
+            assert (await late.status())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_an_agent_that_says_its_name_only_then_does_not_come_in_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = asyncio.Event()
+    service = make_service()
+    handle_stream = service.handle_stream
+
+    async def noted(request_iterator: Any, context: Any) -> AsyncGenerator[Message]:
+        entered.set()
+        async for command in handle_stream(request_iterator, context):
+            yield command
+
+    monkeypatch.setattr(service, "handle_stream", noted)
+    async with served(service) as address, agent(address) as late:
+        await entered.wait()
+        await service.drain(0)
+        await late.say(id="a")
+
+        assert (await late.status())[0] is grpc.StatusCode.UNAVAILABLE
+        assert service.agents() == []
+
+
 async def test_agents_are_told_and_may_leave_by_themselves() -> None:
     service = make_service(drain_message_creator=reconnect)
     async with one_agent(service) as connected:
@@ -61,6 +91,20 @@ async def test_agents_are_told_and_may_leave_by_themselves() -> None:
 
         assert 0 <= told["reconnect_after"] <= 1
         assert (await connected.status())[0] is grpc.StatusCode.OK
+        await draining
+
+
+async def test_agents_are_told_even_if_a_ping_still_waits_before() -> None:
+    config = BidirectionalStreamingConfig(ping_interval=0.05, ping_timeout=60, max_queue_size=2)
+    service = make_service(config, drain_message_creator=reconnect)
+    async with one_agent(service) as connected:
+        await clog(service, "a")
+        seen = service.counts.pings
+        await until(lambda: service.counts.pings > seen + 1)
+        draining = asyncio.create_task(service.drain(10))
+        while "reconnect_after" not in await connected.hear():
+            pass
+        await connected.half_close()
         await draining
 
 

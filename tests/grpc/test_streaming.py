@@ -8,7 +8,8 @@ from typing import Any
 import grpc
 import pytest
 
-from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingConfig, reading
+from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingConfig, connection, reading
+from django_cfg.apps.integrations.grpc.services.streaming import service as streaming_service
 from tests.grpc.streams import Message, Recorder, Service, agent, clog, make_service, one_agent, quiet, served, until
 
 
@@ -47,6 +48,23 @@ async def test_an_id_other_than_the_authenticated_one_is_refused() -> None:
         assert service.counts.refused_streams == 1
 
 
+@pytest.mark.parametrize("kind", [KeyError, asyncio.CancelledError, SystemExit])
+async def test_an_identity_that_cannot_be_had_lets_nobody_in(kind: type[BaseException]) -> None:
+    notes = Recorder()
+
+    def fail(context: Any) -> str:
+        raise kind("the secret is 12345")
+
+    service = make_service(notes=notes, identity_of=fail)
+    async with served(service) as address, agent(address, "a") as nobody:
+        code, sentence = await nobody.status()
+
+        assert code is grpc.StatusCode.INTERNAL
+        assert "12345" not in sentence
+        await until(lambda: [type(error) for error in notes.errors] == [kind])
+        assert service.agents() == []
+
+
 async def test_a_stream_without_any_message_is_refused() -> None:
     service = make_service()
     async with served(service) as address, agent(address) as nobody:
@@ -76,6 +94,18 @@ async def test_a_message_that_cannot_be_decoded_ends_the_stream_without_internal
         assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert await call.details() == "a message could not be read"
         await channel.close()
+
+
+async def test_a_first_message_that_cannot_be_decoded_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with served(make_service()) as address:
+        channel = grpc.aio.insecure_channel(address)
+        call: Any = channel.stream_stream("/tests.Fleet/Connect")()
+        await call.write(b"secret rubbish")
+
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        await channel.close()
+    (record,) = caplog.records
+    assert record.getMessage() == "a message of agent '' could not be read: JSONDecodeError"
 
 
 async def test_presence_is_exact_when_an_agent_breaks_off_while_it_is_written_to() -> None:
@@ -127,6 +157,28 @@ async def test_disconnecting_sends_what_waits_and_ends_with_ok() -> None:
         assert not service.is_client_connected("a")
         assert await connected.hear() == {"command": "last"}
         assert (await connected.status())[0] is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("who_ends_it", ["server", "agent"])
+async def test_an_agent_that_does_not_read_is_told_so_in_the_end(
+    who_ends_it: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status would have been OK; without one the agent would wait for ever once it reads on."""
+    for module in (connection, streaming_service):
+        monkeypatch.setattr(module, "FLUSH_SECONDS", 0.1)
+    notes = Recorder()
+    service = make_service(quiet(max_queue_size=2), notes)
+    async with one_agent(service) as connected:
+        await clog(service, "a")
+        if who_ends_it == "server":
+            await service.disconnect_client("a")
+        else:
+            await connected.half_close()
+        await until(lambda: "interrupted" in {reason for _, _, reason in notes.undelivered})
+
+        code, sentence = await connected.status()
+        assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "has not read in time" in sentence
 
 
 async def test_one_slow_agent_delays_no_other() -> None:

@@ -218,6 +218,25 @@ async def test_a_report_about_a_command_that_was_not_sent_is_refused() -> None:
         assert (await waiting).outcome is CommandOutcome.TIMED_OUT
 
 
+async def test_a_report_for_which_nobody_waits_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """As to every command that is only sent; one that could not be known yet is."""
+    service = make_service(quiet(max_queue_size=4))
+    async with one_agent(service) as connected:
+        await service.send_to_client("a", {"command": "1"})
+        await connected.hear()
+        await connected.report("1")
+        await until(lambda: service.counts.refused_reports == 1)
+        assert [record for record in caplog.records if record.levelname != "INFO"] == []
+
+        await clog_but_for(service, "a", 2)
+        waiting = asyncio.create_task(service.execute_command("a", {"command": "guessed"}))
+        await until(lambda: service.agents()[0].pending_commands)
+        await connected.report("guessed")
+        await until(lambda: service.counts.refused_reports == 2)
+        assert "that command has not been sent" in caplog.text
+        waiting.cancel()
+
+
 async def test_an_id_in_flight_is_refused() -> None:
     service = make_service()
     async with one_agent(service) as connected:
@@ -280,6 +299,15 @@ async def test_executing_needs_ids_and_outcomes() -> None:
     service = make_service(outcome_of=None)
     with pytest.raises(ConfigurationError, match="outcome_of"):
         await service.execute_command("a", {"command": "1"})
+
+
+@pytest.mark.parametrize("found", ["", None, 7])
+async def test_a_command_without_an_id_is_not_executed(found: Any) -> None:
+    """Any report without an id would count for it."""
+    service = make_service(command_id_of=lambda command: found)
+    async with one_agent(service):
+        with pytest.raises(ValueError, match="command_id_of must return a text"):
+            await service.execute_command("a", {"command": "1"})
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])

@@ -14,6 +14,7 @@ import jwt
 import pytest
 
 from django_cfg.apps.centrifugo.codegen.runtime.python.rpc_client import CentrifugoRPCClient
+from django_cfg.models.websocket import RPCErrorCode
 from django_cfg.modules.django_rpc.broadcasts import BROADCAST_CHANNEL
 from django_cfg.tests.websocket.redis_server import RedisServer
 from tests.e2e import driving
@@ -160,6 +161,7 @@ async def test_a_user_id_that_could_reach_others_is_refused(site: Site) -> None:
     answer = await site.post("call/send_notification", notification("42,43"))
 
     assert "cannot be a user id" in answer["error"]["message"]
+    assert answer["error"]["code"] == RPCErrorCode.APPLICATION_ERROR  # to ask again would not help
 
 
 @pytest.mark.parametrize("room", ["user#5", "user#*"])

@@ -81,6 +81,30 @@ def test_dead_letters_are_listed_requeued_and_dropped(redis: Any, server: Runnin
         output(rpc_dead_letters, "--drop", malformed[0]["id"])
 
 
+def test_one_dead_letter_is_shown_whole(redis: Any, server: Running) -> None:
+    request = dialect_b("boom", {"text": "a"}, timeout=0)
+    send(redis, request)
+    wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 1)
+    ((letter_id, _),) = redis.xrange(f"{STREAM}:dead")
+
+    shown = json.loads(output(rpc_dead_letters, "--show", letter_id.decode()))
+
+    assert json.loads(shown["payload"]) == request
+    assert (shown["id"], shown["reason"]) == (letter_id.decode(), "insufficient funds")
+    with pytest.raises(CommandError, match="no dead letter 1-1"):
+        output(rpc_dead_letters, "--show", "1-1")
+
+
+def test_the_list_of_dead_letters_has_a_line_for_each(redis: Any) -> None:
+    redis.xadd(f"{STREAM}:dead", {"payload": "{}", "reason": "two\nlines \x1b[31m", "deliveries": 1})
+
+    (line,) = output(rpc_dead_letters).splitlines()
+
+    assert line.endswith("1 deliveries  two lines  [31m")
+    with pytest.raises(CommandError, match="--count must be 1 or more"):
+        output(rpc_dead_letters, "--count", "0")
+
+
 def test_a_requeued_letter_runs_again(redis: Any, server: Running) -> None:
     send(redis, dialect_b("boom", {}, timeout=0))
     wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 1)

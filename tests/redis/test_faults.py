@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -136,6 +137,52 @@ def test_redis_that_cannot_be_reached_is_said_at_once(own_redis: RedisServer, mo
 
 
 @both_paths
+def test_redis_that_has_gone_since_the_last_call_is_said_at_once(
+    own_redis: RedisServer, handlers: Handlers, most_fused: int
+) -> None:
+    """Not at the deadline, and of no call that it may have run."""
+    config = config_of(own_redis)
+    client = make_client(config, most_fused)
+    with serving(config, handlers):
+        client.call("echo")
+        client.fire_and_forget("echo")
+        own_redis.stop()
+        attempts: list[Callable[[], Any]] = [
+            lambda: client.call("echo", timeout=300),
+            lambda: client.fire_and_forget("echo"),
+            lambda: client.broadcast("notifications:broadcast", {"n": 1}),
+        ]
+        with ThreadPoolExecutor(1) as pool:
+            for attempt in attempts:
+                with pytest.raises(RPCConnectionError, match="cannot be reached") as caught:
+                    pool.submit(attempt).result(BOUND_SECONDS)
+                assert caught.value.code == RPCErrorCode.CONNECTION_ERROR
+            outcomes = pool.submit(client.call_many, [("echo",)] * 40, 300).result(BOUND_SECONDS)
+            assert {outcome.code for outcome in outcomes} == {RPCErrorCode.CONNECTION_ERROR}
+        own_redis.start()
+        wait_until(lambda: answers(client))
+    client.close()
+
+
+def test_f09_many_callers_of_a_silent_redis_all_learn_at_their_deadline(
+    own_redis: RedisServer, handlers: Handlers
+) -> None:
+    """Each asks why no reply came; those who have been told that Redis is silent do not make the others wait."""
+    config = config_of(own_redis)
+    client = make_client(config, 8)
+    with serving(config, handlers), ThreadPoolExecutor(1) as pool:
+        client.call("echo")
+        own_redis.signal(signal.SIGSTOP)
+        try:
+            outcomes = pool.submit(client.call_many, [("echo",)] * 100, 1).result(BOUND_SECONDS)
+        finally:
+            own_redis.signal(signal.SIGCONT)
+        assert {outcome.details["state"] for outcome in outcomes} == {"unreachable"}
+        wait_until(lambda: answers(client))
+    client.close()
+
+
+@both_paths
 def test_f09_a_redis_that_falls_silent_ends_in_a_timeout(
     own_redis: RedisServer, handlers: Handlers, most_fused: int
 ) -> None:
@@ -151,6 +198,28 @@ def test_f09_a_redis_that_falls_silent_ends_in_a_timeout(
             own_redis.signal(signal.SIGCONT)
         wait_until(lambda: answers(client))
     client.close()
+
+
+def test_f09_a_request_whose_caller_has_given_up_is_not_sent_any_more(
+    own_redis: RedisServer, handlers: Handlers
+) -> None:
+    """The second one stands behind the first, for whose answer from a silent Redis the writer waits."""
+    config = config_of(own_redis)
+    client = make_client(config, 0)
+    with serving(config, handlers), ThreadPoolExecutor(2) as pool:
+        client.call("echo")
+        own_redis.signal(signal.SIGSTOP)
+        try:
+            first = pool.submit(client.call, "effect", {"name": "first"}, timeout=2)
+            time.sleep(0.2)  # for it to be written
+            with pytest.raises(RPCTimeoutError):
+                pool.submit(client.call, "effect", {"name": "second"}, timeout=0.5).result(BOUND_SECONDS)
+        finally:
+            own_redis.signal(signal.SIGCONT)
+        assert first.result(BOUND_SECONDS)
+        wait_until(lambda: answers(client))
+    client.close()
+    assert handlers.ran == ["first"]
 
 
 @both_paths
@@ -226,6 +295,24 @@ def test_a_lost_reply_is_found_in_the_record(
 
         assert pending.result(BOUND_SECONDS) == {"name": "x"}
         assert stolen
+    client.close()
+
+
+def test_replies_that_nobody_can_read_end_no_caller(config: WebSocketRPCConfig, redis: Any, handlers: Handlers) -> None:
+    """One thread reads the replies of all callers: nothing that a server writes may end it."""
+    client = make_client(config, 0)
+    with serving(config, handlers), ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(client.call, "held", {"name": "x"})
+        wait_until(lambda: handlers.ran == ["x"])
+        ((_, fields),) = redis.xrange(STREAM)
+        reply_list = json.loads(fields[b"payload"])["reply_to"]
+        failed = b'{"correlation_id":"x","success":false,"error":"e","error_data":{"details":%b}}'
+        for message in (failed % b'"\xff"', failed % (b"[" * 5000 + b"]" * 5000), b"\xff", b"[" * 100_000, b"5"):
+            redis.lpush(reply_list, message)
+        handlers.release.set()
+
+        assert pending.result(BOUND_SECONDS) == {"name": "x"}
+        assert client.call("echo", {"n": 1}) == {"n": 1}
     client.close()
 
 
@@ -319,6 +406,32 @@ def test_links_that_break_are_not_used_up(config: WebSocketRPCConfig, redis: Any
         for n in range(120):
             redis.client_kill_filter(_type="normal", skipme=True) if n % 2 else None
             wait_until(lambda: answers(client))
+    client.close()
+
+
+def test_neither_side_has_more_connections_than_it_may(
+    redis: Any, config: WebSocketRPCConfig, handlers: Handlers
+) -> None:
+    few = config.model_copy(update={"redis_max_connections": 5})
+    client = WebSocketRPCClient(few.model_copy(update={"module_name": "client"}))
+    counts: list[int] = []
+
+    def count() -> None:
+        names = [found["name"].partition(":")[0] for found in redis.client_list()]
+        counts.extend((names.count("client"), names.count("server")))
+
+    with serving(few.model_copy(update={"module_name": "server"}), handlers), ThreadPoolExecutor(20) as pool:
+        pending = [pool.submit(client.call, "held", {"name": "x"}) for _ in range(10)]
+        pending += [pool.submit(client.fire_and_forget, "echo") for _ in range(10)]
+        wait_until(lambda: len(handlers.ran) == 10)
+        count()
+        handlers.release.set()
+        for one in pending:
+            one.result(BOUND_SECONDS)
+        count()
+
+    assert min(counts) > 0
+    assert max(counts) <= 5
     client.close()
 
 

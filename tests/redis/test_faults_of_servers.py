@@ -17,11 +17,14 @@ from django_cfg.errors import RPCErrorCode, RPCRemoteError, RPCTimeoutError
 from django_cfg.modules.django_rpc.builtin import served_router
 from django_cfg.modules.django_rpc.client import WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.connecting import Redis
+from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.server import ServerOptions
+from django_cfg.modules.django_rpc.status import read_status
 from django_cfg.rpc.router import MessageRouter
 from django_cfg.tests.websocket.redis_server import RedisServer
 from django_cfg.tests.websocket.serving import Handlers, Running, serving
-from tests.redis.wire import BOUND_SECONDS, dialect_b, is_clean, reply_to, send, wait_until
+from tests.redis.wire import BOUND_SECONDS, GROUP, STREAM, dialect_b, is_clean, reply_to, send, wait_until
 
 CANARY = "canary-4711"
 
@@ -34,7 +37,7 @@ class Trouble:
 
     def router(self) -> MessageRouter:
         router = MessageRouter()
-        for name in ("hang", "freeze", "fail"):
+        for name in ("hang", "freeze", "fail", "pause"):
             router.register_handler(name, getattr(self, name))
         return router
 
@@ -47,6 +50,10 @@ class Trouble:
         self.ran += 1
         time.sleep(params["seconds"])  # noqa: ASYNC251 - that is the fault
         return "late"
+
+    async def pause(self, conn: Any, params: Any) -> None:
+        await asyncio.sleep(params["seconds"])
+        self.ran += 1
 
     async def fail(self, conn: Any, params: Any) -> None:
         self.ran += 1
@@ -158,4 +165,87 @@ def test_f23_what_runs_is_answered_although_memory_is_full(own_redis: RedisServe
         assert pending.result(BOUND_SECONDS) == {"name": "x"}
         assert is_clean(redis)
         redis.config_set("maxmemory", "0")
+    client.close()
+
+
+def test_names_that_are_no_text_do_not_stop_a_server(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers
+) -> None:
+    """It looks at all servers and consumers each second, whoever has named them."""
+    with serving(config, handlers) as running:
+        servers, consumer = f"rpc:servers:{STREAM}", running.server.consumer
+        redis.zadd(servers, {b"\xff": 1})
+        redis.xgroup_createconsumer(STREAM, GROUP, b"\xff")
+        looked_twice = redis.zscore(servers, consumer) + 2000
+
+        wait_until(lambda: redis.zscore(servers, consumer) > looked_twice)
+        look = Redis(config, 1)
+        assert set(read_status(look, Keys(STREAM, GROUP, config.response_key_prefix)).servers) == {consumer}
+        look.close()
+
+
+def test_under_a_key_only_a_final_answer_stands(config: WebSocketRPCConfig, redis: Any, handlers: Handlers) -> None:
+    """A server that does not know the method yet, and one that is stopped for good while it runs, settle nothing."""
+    client = WebSocketRPCClient(config)
+    with running(config, Trouble()), pytest.raises(RPCRemoteError) as caught:
+        client.call("held", {"name": "x"}, idempotency_key="k")
+    assert caught.value.code == RPCErrorCode.METHOD_NOT_FOUND
+    with serving(config, handlers, drain_seconds=0.1) as stopped, ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(client.call, "held", {"name": "x"}, idempotency_key="k")
+        wait_until(lambda: handlers.ran == ["x"])
+        stopped.stop()
+        with pytest.raises(RPCRemoteError) as caught:
+            pending.result(BOUND_SECONDS)
+    assert caught.value.code == RPCErrorCode.OUTCOME_UNKNOWN
+    with serving(config, handlers):  # its `held` calls end at once
+        assert client.call("held", {"name": "x"}, idempotency_key="k") == {"name": "x"}
+        assert client.call("held", {"name": "x"}, idempotency_key="k") == {"name": "x"}
+    assert handlers.ran == ["x", "x"]
+    client.close()
+
+
+def left_by_a_dead_server(redis: Any, entries: int) -> None:
+    """So many of those that wait now are with a server that has died."""
+    assert redis.xreadgroup(GROUP, "rpc-dead", {STREAM: ">"}, count=entries)
+    redis.zadd(f"rpc:servers:{STREAM}", {"rpc-dead": 1})
+
+
+def test_f02_callers_of_a_dead_server_are_told_also_when_the_others_are_busy(
+    config: WebSocketRPCConfig, redis: Any
+) -> None:
+    """What a dead server has left came before what waits, and does not wait for the end of the rush."""
+    trouble, client = Trouble(), WebSocketRPCClient(config)
+    redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+    with ThreadPoolExecutor(2) as pool:
+        pending = [pool.submit(client.call, "pause", {"seconds": 0}, timeout=60) for _ in range(2)]
+        wait_until(lambda: redis.xlen(STREAM) == 2)
+        left_by_a_dead_server(redis, 2)
+        for _ in range(300):
+            client.fire_and_forget("pause", {"seconds": 0.05})
+        with running(config, trouble, concurrency=1, drain_seconds=60):
+            for one in pending:
+                with pytest.raises(RPCRemoteError) as caught:
+                    one.result(BOUND_SECONDS)
+                assert caught.value.code == RPCErrorCode.OUTCOME_UNKNOWN
+            assert redis.xlen(STREAM) > 100
+            redis.xtrim(STREAM, maxlen=0)
+    client.close()
+
+
+def test_f02_an_event_that_comes_while_another_is_taken_over_is_not_lost(
+    config: WebSocketRPCConfig, redis: Any
+) -> None:
+    """There is one place, which the reader has promised to the next event when the older one is found."""
+    trouble, client = Trouble(), WebSocketRPCClient(config)
+    redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+    client.fire_and_forget("pause", {"seconds": 2})
+    left_by_a_dead_server(redis, 1)
+    with running(config, trouble, concurrency=1) as server:
+        wait_until(lambda: server.server.counts["recovered_run"] == 1)
+        for _ in range(3):
+            client.fire_and_forget("pause", {"seconds": 0})
+        wait_until(lambda: is_clean(redis))
+
+        assert trouble.ran == 4
+        assert redis.xlen(f"{STREAM}:dead") == 0
     client.close()

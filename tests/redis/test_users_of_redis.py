@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_a_server_process_takes_over_from_a_dead_one(guarded: RedisServer, tmp_p
         killed.until_serving()
         pending = pool.submit(client.call, "work_again", {"name": "x", "seconds": 60}, timeout=30)
         wait_until(lambda: killed.runs() == ["x"])
-        killed.send(9)
+        killed.send(signal.SIGKILL)
         with process(tmp_path, url, "rpc_server", "--health-addr", "127.0.0.1:0") as other:
             other.until_serving()
             assert pending.result(30)["name"] == "x"

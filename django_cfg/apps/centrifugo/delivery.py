@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from django_cfg.apps.centrifugo.identity import USER_CHANNEL_PREFIX, user_channel
-from django_cfg.errors import PublishError
 from django_cfg.rpc.delivery import Delivery, use_delivery
 from django_cfg.rpc.publisher import Publisher, use_publisher
 from django_cfg.rpc.validation import dump_json
@@ -23,17 +22,13 @@ class BrowserDelivery:
         self._publisher = publisher
 
     async def to_user(self, user_id: str, event: str, data: Any) -> int:
-        """Raises PublishError; an id that cannot have a channel has no connection."""
-        try:
-            channel = user_channel(user_id)
-        except ValueError as error:
-            raise PublishError(str(error)) from error
-        return await self._publisher.run(self._send(channel, event, data))
+        """Raises PublishError, and ValueError for an id that can be nobody's."""
+        return await self._publisher.run(self._send(user_channel(user_id), event, data))
 
     async def to_room(self, room: str, event: str, data: Any) -> int:
-        """A room is a channel; users' own channels are none. Raises PublishError."""
+        """A room is a channel. Raises PublishError, and ValueError for users' own channels, which are none."""
         if "#" in room:
-            raise PublishError("a room's name holds no '#': channels with it belong to users")
+            raise ValueError("a room's name holds no '#': channels with it belong to users")
         return await self._publisher.run(self._send(room, event, data))
 
     async def to_all(self, event: str, data: Any) -> int:

@@ -27,7 +27,9 @@ class RPCError(WireModel):
     )
     message: str = Field(min_length=1, max_length=500, description="For people; never empty")
     details: dict[str, Any] | None = Field(default=None, description="For programs; depends on the code")
-    retryable: bool = Field(default=False, description="Whether the same call may be made again")
+    retryable: bool = Field(
+        default=False, description="Whether the same call may be made again; as the code says, unless given"
+    )
     retry_after: float | None = Field(default=None, ge=0, description="Seconds to wait before that")
 
     @model_validator(mode="before")

@@ -20,7 +20,7 @@ BROADCAST_CHANNEL = "notifications:broadcast"
 
 
 async def broadcast(delivery: Delivery, message: BroadcastRequest) -> int:
-    """How many connections it was handed to; raises PublishError."""
+    """How many connections it was handed to; raises PublishError, and ValueError for who cannot be."""
     if message.target == "all":
         return await delivery.to_all(message.event_type, message.payload)
     if message.target == "room":
@@ -36,5 +36,5 @@ async def deliver_published(delivery: Delivery, message: bytes) -> None:
         await broadcast(delivery, BroadcastRequest.model_validate_json(message))
     except ValidationError as error:
         logger.warning("a broadcast is no BroadcastRequest: %d faults", error.error_count(), extra=about())
-    except PublishError as error:
+    except (PublishError, ValueError) as error:
         logger.warning("a broadcast did not reach browsers: %s", error, extra=about())

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, overload
 
 from django.core.signals import setting_changed
 from msgspec.structs import replace
 from pydantic import BaseModel
 from pydantic_core import from_json
 
-from django_cfg.errors import RPCConfigurationError, RPCError, RPCErrorCode, RPCRemoteError, RPCTimeoutError
+from django_cfg.errors import MalformedMessageError, RPCConfigurationError, RPCError, RPCErrorCode, RPCRemoteError
 from django_cfg.modules.django_rpc.attempt import Attempt
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.explain import stopped_error
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
 from django_cfg.modules.django_rpc.signing import Signer, is_user_id
 from django_cfg.modules.django_rpc.slots import Outcome
@@ -45,6 +47,7 @@ class RPCCall(NamedTuple):
     result_model: type[BaseModel] | None = None
 
 
+_CALL_SHAPE = "each call is RPCCall(method, params, result_model), or a tuple or dict of these"
 AnyCall: TypeAlias = RPCCall | tuple[Any, ...] | Mapping[str, Any]
 
 
@@ -176,8 +179,8 @@ class WebSocketRPCClient:
 
     def _attempt(self, method: str, params: Params, timeout: float | None, key: str = "", as_user: str = "") -> Attempt:
         seconds = self._config.rpc_timeout if timeout is None else timeout
-        if seconds <= 0:
-            raise ValueError(f"timeout must be greater than 0 seconds, not {seconds!r}")
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"timeout must be greater than 0 seconds, and finite, not {seconds!r}")
         return self._observed(self._prepared(method, params, float(seconds), key, as_user))
 
     def _attempts(self, stack: ExitStack, calls: Sequence[RPCCall], timeout: float | None) -> list[Attempt]:
@@ -220,40 +223,50 @@ def _result(outgoing: Outgoing, outcome: Outcome, model: type[BaseModel] | None)
     error = outcome.error
     if error is not None:
         if error.code == RPCErrorCode.TIMEOUT:
-            raise RPCTimeoutError(
-                f"no answer to {outgoing.method} within {outgoing.timeout_seconds:g} s: the server stopped it then",
-                method=outgoing.method,
-                timeout_seconds=outgoing.timeout_seconds,
-                details={"state": "stopped"},
-            )
+            raise stopped_error(outgoing)
         raise RPCRemoteError(error)
     raw = outcome.result or b"null"
-    return from_json(raw) if model is None else model.model_validate_json(raw)
+    return _plain(raw) if model is None else model.model_validate_json(raw)
+
+
+def _plain(raw: bytes) -> Any:
+    try:
+        return from_json(raw)
+    except ValueError as error:
+        raise MalformedMessageError(f"the result cannot be read: {error}") from error
 
 
 def _dumped(params: Params) -> bytes:
     return b"{}" if params is None else dump_json(params)
 
 
-def _as_call(call: AnyCall) -> RPCCall:
+def _as_call(call: object) -> RPCCall:
     if isinstance(call, RPCCall):
         return call
-    if isinstance(call, Mapping):
-        return RPCCall(**call)
-    return RPCCall(*call)
+    try:
+        if isinstance(call, Mapping):
+            return RPCCall(**cast("Mapping[str, Any]", call))
+        if isinstance(call, tuple | list):
+            return RPCCall(*cast("Sequence[Any]", call))
+    except TypeError as error:
+        raise TypeError(_CALL_SHAPE) from error
+    raise TypeError(f"{_CALL_SHAPE}, not a {type(call).__name__}")
 
 
 _lock = threading.Lock()
+_shared: list[WebSocketRPCClient] = []
+"""The process's client, once it has been asked for."""
 
 
 def get_rpc_client() -> WebSocketRPCClient:
     """The process's client, made from `settings.WEBSOCKET_RPC`; raises RPCConfigurationError unless it is enabled."""
     with _lock:
-        return _shared_client()
+        if not _shared:
+            _shared.append(_made_from_settings())
+        return _shared[0]
 
 
-@lru_cache(maxsize=1)
-def _shared_client() -> WebSocketRPCClient:
+def _made_from_settings() -> WebSocketRPCClient:
     config = get_config()
     if not config.enabled:
         raise RPCConfigurationError("RPC over Redis is off: set WEBSOCKET_RPC['enabled'] = True in the settings")
@@ -261,8 +274,14 @@ def _shared_client() -> WebSocketRPCClient:
 
 
 def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "WEBSOCKET_RPC":
-        _shared_client.cache_clear()
+    """Whoever keeps the client may go on using it: it opens everything anew."""
+    if setting != "WEBSOCKET_RPC":
+        return
+    with _lock:
+        forgotten = tuple(_shared)
+        _shared.clear()
+    for client in forgotten:
+        client.close()
 
 
 setting_changed.connect(_forget, dispatch_uid="django_cfg.django_rpc.client")

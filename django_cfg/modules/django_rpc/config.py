@@ -14,6 +14,7 @@ from django_cfg.typed_settings import TypedSettings
 __all__ = ["WebSocketRPCConfig"]
 
 SHORTEST_KEY = 32
+OWN_KEYS = ("rpc:servers:", "rpc:call:", "rpc:listener:")
 LONGEST_TIMEOUT_SECONDS = 300
 """The most that the wire allows."""
 
@@ -32,7 +33,11 @@ class WebSocketRPCConfig(TypedSettings):
         description="`redis://`, `rediss://`, `unix://` or `sentinel://host:port,host:port/service/db`; `memory://`: "
         "an in-process server, without Redis",
     )
-    redis_max_connections: int = Field(default=50, gt=0, description="The most connections of one process")
+    redis_max_connections: int = Field(
+        default=50,
+        gt=0,
+        description="The most connections of a client, and of a server; neither gets by with fewer than five",
+    )
 
     rpc_timeout: int = Field(
         default=30, ge=1, le=LONGEST_TIMEOUT_SECONDS, description="Deadline of a call that names none"
@@ -115,6 +120,9 @@ class WebSocketRPCConfig(TypedSettings):
         for name in ("request_stream", "bridge_stream"):
             if getattr(self, name).startswith(self.response_key_prefix):
                 raise ValueError(f"{name} begins with response_key_prefix: a reply could be sent into it")
+        prefix = self.response_key_prefix
+        if any(own.startswith(prefix) or prefix.startswith(own) for own in OWN_KEYS):
+            raise ValueError("keys of RPC itself begin with response_key_prefix: a reply could be sent into them")
         return self
 
     @property

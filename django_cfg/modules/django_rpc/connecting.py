@@ -30,8 +30,10 @@ from redis.retry import Retry
 __all__ = [
     "BLOCKING_SECONDS",
     "COMMAND_SECONDS",
+    "CONNECT_SECONDS",
     "FAILURES",
     "OUR_PREFIX",
+    "POOL_WAIT_SECONDS",
     "SLICE_SECONDS",
     "AsyncRedis",
     "Command",

@@ -13,7 +13,7 @@ from django_cfg.modules.django_rpc.intake import Request, read_correlation_id, r
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.signing import SIGNATURE, Signer
 
-__all__ = ["DeadLetter", "drop", "list_letters", "requeue"]
+__all__ = ["DeadLetter", "drop", "find_letter", "list_letters", "requeue"]
 
 FACTS = frozenset({b"reason", b"entry_id", b"deliveries", b"died_at_ms"})
 """Fields that a letter has beside those of its entry."""
@@ -40,6 +40,12 @@ def list_letters(redis: Redis, keys: Keys, count: int) -> list[DeadLetter]:
     return [_letter(row) for row in rows]
 
 
+def find_letter(redis: Redis, keys: Keys, letter_id: str) -> DeadLetter | None:
+    """Raises one of FAILURES."""
+    rows: Sequence[Any] = redis.run("XRANGE", keys.dead, letter_id, letter_id)
+    return _letter(rows[0]) if rows else None
+
+
 def requeue(redis: Redis, keys: Keys, letter_id: str, signer: Signer) -> bool:
     """Put an entry back as a new one, under an id that is free again; False when there is none.
 
@@ -47,10 +53,9 @@ def requeue(redis: Redis, keys: Keys, letter_id: str, signer: Signer) -> bool:
 
     Raises one of FAILURES; if the link breaks in between the letter is still there.
     """
-    rows: Sequence[Any] = redis.run("XRANGE", keys.dead, letter_id, letter_id)
-    if not rows:
+    letter = find_letter(redis, keys, letter_id)
+    if letter is None:
         return False
-    letter = _letter(rows[0])
     fields = dict(letter.fields)
     if SIGNATURE in fields:
         fields[SIGNATURE] = resigned(fields, signer, int(time.time() * 1000))

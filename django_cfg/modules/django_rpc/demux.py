@@ -9,8 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django_cfg.errors import MalformedMessageError, RPCConnectionError, RPCError
-from django_cfg.modules.django_rpc import scripts
+from django_cfg.errors import MalformedMessageError, RPCError
 from django_cfg.modules.django_rpc.client_metrics import unknown_replies
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
@@ -18,9 +17,7 @@ from django_cfg.modules.django_rpc.connecting import (
     COMMAND_SECONDS,
     FAILURES,
     SLICE_SECONDS,
-    is_missing_script,
     is_refusal,
-    read_run_id,
 )
 from django_cfg.modules.django_rpc.link import Line
 from django_cfg.modules.django_rpc.outgoing import (
@@ -31,10 +28,11 @@ from django_cfg.modules.django_rpc.outgoing import (
     outcome_unknown,
     read_answer,
     refused,
+    unreachable,
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys, read_response
-from django_cfg.modules.django_rpc.slots import Slot
+from django_cfg.modules.django_rpc.slots import Outcome, Slot
 
 __all__ = ["SharedPath"]
 
@@ -57,7 +55,6 @@ class SharedPath:
         self._to_write = threading.Event()
         self._to_read = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._run_id = ""
         self._closed = False
 
     def submit(self, slots: Iterable[Slot]) -> None:
@@ -75,10 +72,16 @@ class SharedPath:
         if not self._to_read.is_set():
             self._to_read.set()
 
-    def forget(self, slot: Slot) -> None:
-        """Its caller waits no longer."""
+    def forget(self, slot: Slot) -> bool:
+        """Whether it was still pending; nothing settles it any more."""
         with self._lock:
-            self._drop(slot)
+            slots = self._pending.get(slot.outgoing.correlation_id, [])
+            pending = slot in slots
+            if pending:
+                slots.remove(slot)
+            if not slots:
+                self._pending.pop(slot.outgoing.correlation_id, None)
+            return pending
 
     def close(self) -> None:
         """Ends both threads; what is pending is settled as unknown."""
@@ -103,19 +106,21 @@ class SharedPath:
             self._to_write.wait()
             self._to_write.clear()
             while self._queue and not self._closed:
-                self._write([self._queue.popleft() for _ in range(min(WRITE_AT_ONCE, len(self._queue)))])
+                batch = [self._queue.popleft() for _ in range(min(WRITE_AT_ONCE, len(self._queue)))]
+                if slots := self._waited_for(batch):
+                    self._write(slots)
 
     def _write(self, slots: list[Slot]) -> None:
         try:
-            self._run_id = self._run_id or read_run_id(self._writer.run("INFO", "server"))
+            run_id = self._writer.open().run_id
         except FAILURES as error:
-            for slot in slots:
-                self._settle(slot, RPCConnectionError(f"Redis cannot be reached: {error}"))
+            self._settle_unsent(slots, error)
             return
         for slot in slots:
-            slot.run_id = self._run_id
+            slot.run_id = run_id
+        requests = [(slot.outgoing, self._reply_list) for slot in slots]
         try:
-            answers = self._enqueue(slots)
+            answers = self._writer.enqueue(enqueue_command(self._keys, self._most, requests))
         except FAILURES as error:
             if is_refusal(error):
                 for slot in slots:
@@ -129,16 +134,11 @@ class SharedPath:
             except RPCError as error:
                 self._settle(slot, error)
 
-    def _enqueue(self, slots: Sequence[Slot]) -> list[bytes]:
-        requests = [(slot.outgoing, self._reply_list) for slot in slots]
-        command = enqueue_command(self._keys, self._most, requests)
-        try:
-            answers: list[bytes] = self._writer.run(*command)
-        except FAILURES as error:
-            if not is_missing_script(error):
-                raise
-            answers = self._writer.run("EVAL", scripts.ENQUEUE, *command[2:])
-        return answers
+    def _settle_unsent(self, slots: Sequence[Slot], cause: BaseException) -> None:
+        """Whoever stands behind them is told, too: each attempt to reach Redis may take a second."""
+        for slot in (*slots, *(self._queue.popleft() for _ in range(len(self._queue)))):
+            why = f"Redis was lost while it was sent ({cause})"
+            self._settle(slot, outcome_unknown(slot.outgoing.method, why) if slot.resent else unreachable(cause))
 
     def _read_all(self) -> None:
         attempt = 0
@@ -176,17 +176,16 @@ class SharedPath:
     def _settle_after_loss(self, slots: Sequence[Slot], client: Line, cause: BaseException) -> None:
         """What became of sent requests when a link broke; waits for Redis as long as anybody waits for them."""
         attempt = 0
-        while not self._closed and (slots := [slot for slot in slots if slot.outcome is None and self._waits(slot)]):
+        while not self._closed and (slots := self._waited_for(slots)):
             attempt += 1
             try:
-                run_id = read_run_id(client.run("INFO", "server"))
                 found = client.run(*look_command(self._keys, [(slot.outgoing, slot.entry_id) for slot in slots]))
+                run_id = client.open().run_id
             except FAILURES:
                 time.sleep(backoff_seconds(attempt))
                 continue
             for slot, (record, there) in zip(slots, found, strict=True):
                 self._settle_one(slot, record, bool(there), slot.run_id == run_id, cause)
-            self._run_id = run_id
             return
 
     def _settle_one(self, slot: Slot, record: bytes | None, there: bool, same_run: bool, cause: BaseException) -> None:
@@ -197,24 +196,19 @@ class SharedPath:
         elif verdict is AfterLoss.UNKNOWN:
             self._settle(slot, outcome_unknown(slot.outgoing.method, f"Redis was lost while it waited ({cause})"))
         elif verdict is AfterLoss.RESEND:
-            slot.run_id = ""
+            slot.run_id, slot.resent = "", True
             self._queue.append(slot)
             self._to_write.set()
 
-    def _settle(self, slot: Slot, outcome: Any) -> None:
-        self.forget(slot)
-        slot.settle(outcome)
+    def _settle(self, slot: Slot, outcome: Outcome) -> None:
+        """Unless the other thread has just done so, or its caller has gone."""
+        if self.forget(slot):
+            slot.settle(outcome)
 
-    def _drop(self, slot: Slot) -> None:
-        slots = self._pending.get(slot.outgoing.correlation_id, [])
-        if slot in slots:
-            slots.remove(slot)
-        if not slots:
-            self._pending.pop(slot.outgoing.correlation_id, None)
-
-    def _waits(self, slot: Slot) -> bool:
+    def _waited_for(self, slots: Sequence[Slot]) -> list[Slot]:
+        """The others have been settled, or their callers have given up, and must not run any more."""
         with self._lock:
-            return slot in self._pending.get(slot.outgoing.correlation_id, [])
+            return [slot for slot in slots if slot in self._pending.get(slot.outgoing.correlation_id, ())]
 
     def _all_pending(self) -> list[Slot]:
         with self._lock:

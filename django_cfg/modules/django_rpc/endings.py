@@ -14,41 +14,50 @@ from django_cfg.modules.django_rpc.intake import Malformed, Request
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.rpc.call import Reply
 
-__all__ = ["Command", "Ending", "dead_letter", "dropped", "ended", "finish_command", "malformed_reply", "refused"]
+__all__ = ["Command", "Ending", "dead_letter", "dropped", "ended", "finish_command", "malformed", "refused"]
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 
 MOST_DEAD_LETTERS = 10_000
 LONGEST_REASON = 500
+_NO_REPLY, _NO_RECORD = ("", b""), ("", b"", 0)
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """`commands` besides the removal of the entry."""
+    """`reply`: the list that it goes to, and itself. `record`: its key, itself, and how many seconds it lasts.
+
+    `commands` besides them and the removal of the entry.
+    """
 
     entry_id: str
-    commands: tuple[Command, ...]
+    reply: tuple[str, bytes] | None = None
+    record: tuple[str, bytes, int] | None = None
+    commands: tuple[Command, ...] = ()
 
 
-def ended(request: Request, reply: Reply, keys: Keys, now: datetime, reply_ttl: int) -> Ending:
-    """The call has run, or is answered from its record: the caller's reply, and the record for repeats."""
-    commands = _reply_commands(request, reply, now, reply_ttl)
-    key = keys.call(request.correlation_id)
-    if request.key and reply.error is not None and reply.error.retryable:
-        return Ending(request.entry_id, (*commands, _own(request, keys, "DEL", key)))  # the next attempt runs
+def ended(request: Request, reply: Reply, keys: Keys, now: datetime, letter: Command | None = None) -> Ending:
+    """The call has run, or is answered from its record: the caller's reply, and the record for repeats.
+
+    With a dead `letter` it is given up: no further attempt under its key runs, whatever the reply.
+    """
+    told, key = _told(request, reply, now), keys.call(request.correlation_id)
+    if request.key and letter is None and not protocol.is_final(reply):
+        return Ending(request.entry_id, told, None, (_own(request, keys, "DEL", key),))  # the next attempt runs
     record = protocol.finished_record(request.mark, protocol.dump_reply(reply), keyed=bool(request.key))
-    return Ending(request.entry_id, (*commands, ("SET", key, record, "EX", int(request.keep_seconds))))
+    more = () if letter is None else (letter,)
+    return Ending(request.entry_id, told, (key, record, int(request.keep_seconds)), more)
 
 
-def refused(request: Request, reply: Reply, keys: Keys, now: datetime, reply_ttl: int, *, forget: bool) -> Ending:
+def refused(request: Request, reply: Reply, keys: Keys, now: datetime, *, forget: bool) -> Ending:
     """It has not run. `forget`: nobody has run it under this id; see `_forget`."""
-    commands = _reply_commands(request, reply, now, reply_ttl)
-    return Ending(request.entry_id, (*commands, _forget(request, reply, keys)) if forget else commands)
+    commands = (_forget(request, reply, keys),) if forget else ()
+    return Ending(request.entry_id, _told(request, reply, now), None, commands)
 
 
 def dropped(request: Request, keys: Keys) -> Ending:
     """Its caller has stopped waiting before it began."""
     late = Reply.of_error(CallTimeoutError(f"{request.method} was dropped at its deadline, before it began"))
-    return Ending(request.entry_id, (_forget(request, late, keys),))
+    return Ending(request.entry_id, commands=(_forget(request, late, keys),))
 
 
 def dead_letter(
@@ -70,19 +79,19 @@ def dead_letter(
     return tuple(command)
 
 
-def malformed_reply(entry: Malformed, reply: Reply, now: datetime, reply_ttl: int) -> tuple[Command, ...]:
-    """Tells whoever sent it, where that can be found out."""
-    if entry.reply_to is None:
-        return ()
-    message = protocol.render_response(reply, entry.correlation_id, now, typed=entry.typed)
-    return _push(entry.reply_to, message, reply_ttl)
+def malformed(entry: Malformed, reply: Reply, now: datetime, letter: Command) -> Ending:
+    """Whoever sent it is told, where that can be found out."""
+    told = None
+    if entry.reply_to is not None:
+        told = entry.reply_to, protocol.render_response(reply, entry.correlation_id, now, typed=entry.typed)
+    return Ending(entry.entry_id, told, None, (letter,))
 
 
-def finish_command(endings: Sequence[Ending], keys: Keys, consumer: str) -> Command:
+def finish_command(endings: Sequence[Ending], keys: Keys, consumer: str, reply_ttl: int) -> Command:
     """One step: a reply is there exactly when its entry has gone, and never without an expiry; see scripts.FINISH."""
-    words: list[str | bytes | int] = [keys.group, consumer]
+    words: list[str | bytes | int] = [keys.group, consumer, reply_ttl]
     for ending in endings:
-        words += [ending.entry_id, len(ending.commands)]
+        words += (ending.entry_id, *(ending.reply or _NO_REPLY), *(ending.record or _NO_RECORD), len(ending.commands))
         for command in ending.commands:
             words.append(len(command))
             words += command
@@ -103,14 +112,10 @@ def _own(request: Request, keys: Keys, *command: str | bytes | int) -> Command:
     return ("OWN", keys.call(request.correlation_id), protocol.taken_record(request.mark, request.entry_id), *command)
 
 
-def _reply_commands(request: Request, reply: Reply, now: datetime, reply_ttl: int) -> tuple[Command, ...]:
+def _told(request: Request, reply: Reply, now: datetime) -> tuple[str, bytes] | None:
+    """The reply and its list, where somebody waits for it."""
     if request.reply_to is None:
-        return ()
-    message = protocol.render_response(
+        return None
+    return request.reply_to, protocol.render_response(
         reply, request.correlation_id, now, typed=request.typed, extended=request.extended
     )
-    return _push(request.reply_to, message, reply_ttl)
-
-
-def _push(reply_to: str, message: bytes, reply_ttl: int) -> tuple[Command, ...]:
-    return ("LPUSH", reply_to, message), ("EXPIRE", reply_to, reply_ttl)

@@ -70,7 +70,6 @@ class Entries:
         self._clock = liveness.clock
         self._signer = signer
         self._observed = observed
-        self._reply_ttl = reply_ttl
         self._allowed = protocol.reply_pattern(keys.reply_prefix)
         self._open: dict[str, Fields] = {}
         self._ended: dict[str, float] = {}
@@ -83,6 +82,7 @@ class Entries:
             keys,
             liveness=liveness,
             observed=observed,
+            reply_ttl=reply_ttl,
             still_owned=lambda entry_id: entry_id not in self._lost,
             on_done=self._close_entry,
         )
@@ -194,7 +194,10 @@ class Entries:
         try:
             self._runner.begin(make_call(request, self._redis_now()), partial(self._finish, request))
         except RPCError as error:
-            self._refuse(request, error, forget=True)
+            if request.reply_to is None:
+                self._bury(request, error.message)  # nobody else would send it again
+            else:
+                self._refuse(request, error, forget=True)
 
     def _finish(self, request: Request, reply: Reply) -> None:
         if request.reply_to is None and reply.error is not None:
@@ -242,7 +245,7 @@ class Entries:
             self._answer_repeat(request, record, repeat)
         elif request.reply_to is None and not request.key:
             self.counts["repeated"] += 1
-            self._outbox.add(Ending(request.entry_id, ()))
+            self._outbox.add(Ending(request.entry_id))
         else:
             return False
         return True
@@ -252,7 +255,9 @@ class Entries:
         if repeat is Repeat.ANSWER:
             self._end(request, protocol.read_reply(record[1 + protocol.MARK_BYTES :]))
         elif repeat is Repeat.CONFLICT:
-            self._refuse(request, MalformedMessageError("this correlation id belongs to another call"), forget=False)
+            name = "idempotency key" if request.key else "correlation id"
+            error = MalformedMessageError(f"this {name} belongs to another call")
+            self._refuse(request, error, forget=False)
         else:
             lost = OutcomeUnknownError(f"{request.method} has run; its reply was too large to keep")
             self._refuse(request, lost, forget=False)
@@ -277,31 +282,30 @@ class Entries:
                 if self._decide(request, record, seen=seen):
                     return
                 seen = True
-            self._outbox.add(Ending(request.entry_id, ()))
+            self._outbox.add(Ending(request.entry_id))
         except asyncio.CancelledError:
             self._refuse(request, ServiceUnavailableError("the server is shutting down"), forget=False)
 
     def _end(self, request: Request, reply: Reply) -> None:
-        self._outbox.add(endings.ended(request, reply, self._keys, self._now(), self._reply_ttl))
+        self._outbox.add(endings.ended(request, reply, self._keys, self._now()))
 
     def _refuse(self, request: Request, error: RPCError, *, forget: bool) -> None:
         self.counts["refused"] += 1
         reply = Reply.of_error(error)
-        self._outbox.add(endings.refused(request, reply, self._keys, self._now(), self._reply_ttl, forget=forget))
+        self._outbox.add(endings.refused(request, reply, self._keys, self._now(), forget=forget))
 
     def _bury(self, request: Request, reason: str) -> None:
         """To the dead letters; a caller that waits is told."""
         self.counts["dead"] += 1
         error = OutcomeUnknownError(f"{request.method} was given up: {reason}")
-        ending = endings.ended(request, Reply.of_error(error), self._keys, self._now(), self._reply_ttl)
         letter = self._letter(request.entry_id, reason, request.deliveries)
-        self._outbox.add(Ending(request.entry_id, (*ending.commands, letter)))
+        self._outbox.add(endings.ended(request, Reply.of_error(error), self._keys, self._now(), letter))
 
     def _refuse_malformed(self, entry: Malformed) -> None:
         self.counts["malformed"] += 1
         reply = Reply.of_error(MalformedMessageError(entry.reason))
-        told = endings.malformed_reply(entry, reply, self._now(), self._reply_ttl)
-        self._outbox.add(Ending(entry.entry_id, (*told, self._letter(entry.entry_id, entry.reason, 1))))
+        letter = self._letter(entry.entry_id, entry.reason, 1)
+        self._outbox.add(endings.malformed(entry, reply, self._now(), letter))
 
     def _letter(self, entry_id: str, reason: str, deliveries: int) -> Command:
         at_ms = int(self._redis_now() * 1000)

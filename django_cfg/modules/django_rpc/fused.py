@@ -6,8 +6,9 @@ import logging
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 
-from django_cfg.errors import RPCConnectionError
+from django_cfg.errors import RPCError
 from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.abandoned import AbandonedLists
 from django_cfg.modules.django_rpc.client_metrics import unknown_replies
@@ -30,6 +31,7 @@ from django_cfg.modules.django_rpc.outgoing import (
     outcome_unknown,
     read_answer,
     refused,
+    unreachable,
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys, read_response
@@ -54,14 +56,21 @@ class FusedPath:
         self._abandoned = AbandonedLists(config.response_key_ttl)
         self._idle: deque[Link] = deque(maxlen=MOST_IDLE)
 
-    def call(self, outgoing: Outgoing, deadline: float) -> Reply | str | None:
+    def call(
+        self, outgoing: Outgoing, deadline: float, withdraw: Callable[[Outgoing, str | None], None]
+    ) -> Reply | str | None:
         """The reply, or at the `deadline` (monotonic seconds) the entry's id, or None if Redis never confirmed it.
 
-        Raises NoResponders, RPCOverloadedError, RPCConnectionError.
+        Raises NoResponders, RPCOverloadedError, RPCConnectionError. `withdraw` gets what an interrupt has left behind.
         """
         exchange = _Exchange(self, outgoing, deadline)
         try:
             return exchange.run()
+        except RPCError:
+            raise
+        except BaseException:
+            withdraw(outgoing, exchange.entry_id)
+            raise
         finally:
             exchange.release()
 
@@ -137,14 +146,14 @@ class _Exchange:
         self._reply_to = path.reply_list(outgoing)
         self._link: Link | None = None
         self._run_id = ""
-        self._entry_id: str | None = None
+        self.entry_id: str | None = None
         self._reply_may_come = False
 
     def run(self) -> Reply | str | None:
         try:
             self._link = self._path.take(self._deadline)
         except FAILURES as error:
-            raise RPCConnectionError(f"Redis cannot be reached: {error}") from error
+            raise unreachable(error) from error
         self._run_id = self._link.run_id
         send = True
         while True:
@@ -176,12 +185,12 @@ class _Exchange:
             if send:
                 self._reply_may_come = True
                 link.send(self._path.enqueue(self._outgoing, self._reply_to), waiting)
-                self._entry_id = self._confirmed(link)
+                self.entry_id = self._confirmed(link)
             else:
                 link.send(waiting)
             while (popped := link.read()) is None:
                 if time.monotonic() >= self._deadline:
-                    return self._entry_id
+                    return self.entry_id
                 link.send(self._wait_command())
         except BaseException:
             self._drop()
@@ -217,16 +226,16 @@ class _Exchange:
             attempt += 1
             try:
                 self._link = Link(self._path.connections, self._deadline)
-                ((record, there),) = self._link.run(*self._path.look(self._outgoing, self._entry_id))
+                ((record, there),) = self._link.run(*self._path.look(self._outgoing, self.entry_id))
             except FAILURES:
                 self._drop()
                 time.sleep(min(backoff_seconds(attempt), max(0.0, self._deadline - time.monotonic())))
                 continue
             same_run = self._link.run_id == self._run_id
             self._run_id = self._link.run_id
-            accepted = self._entry_id is not None
+            accepted = self.entry_id is not None
             verdict, reply = after_loss(self._outgoing, record, there=bool(there), accepted=accepted, same_run=same_run)
             if verdict is AfterLoss.UNKNOWN:
                 raise outcome_unknown(self._outgoing.method, f"Redis was lost while it waited ({cause})") from cause
             return reply if verdict is AfterLoss.ANSWER else verdict
-        return self._entry_id
+        return self.entry_id

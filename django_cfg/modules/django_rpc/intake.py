@@ -174,7 +174,7 @@ def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], de
     if not 0 < len(correlation_id) <= LONGEST_ID:
         raise MalformedMessageError("correlation_id must have 1 to 200 characters")
     if not METHOD_NAME.fullmatch(payload.method):
-        raise MalformedMessageError("method must be a name of letters, digits, '_' and '.'")
+        raise MalformedMessageError("method must be a name of at most 128 letters, digits, '_', '-' and '.'")
     params = bytes(payload.params)
     params = b"{}" if params == b"null" else params
     timeout = _timeout(payload, fields)

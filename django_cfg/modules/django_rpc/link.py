@@ -5,16 +5,23 @@ redis-py opens them (address, TLS, password, database); from then on the socket 
 
 from __future__ import annotations
 
+import queue
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
     BLOCKING_SECONDS,
+    CONNECT_SECONDS,
+    FAILURES,
+    POOL_WAIT_SECONDS,
     Command,
     blocking_connections,
+    is_missing_script,
     is_refusal,
     left_by_its_other_end,
     new_parser,
@@ -23,7 +30,7 @@ from django_cfg.modules.django_rpc.connecting import (
     tells_of_replica,
 )
 
-__all__ = ["Line", "Link"]
+__all__ = ["Line", "Lines", "Link"]
 
 LATE_SECONDS = 0.2
 """How much later than a deadline Redis may say that a wait is over."""
@@ -45,6 +52,9 @@ class Link:
         self._parser: Any = new_parser()
         self._connection: Any = connect()
         self._readable = select.poll()
+        patience = self._patience()  # for the words with which redis-py opens it, too
+        self._connection.socket_timeout = patience
+        self._connection.socket_connect_timeout = min(CONNECT_SECONDS, patience)
         try:
             self._connection.connect()
             self._socket: Any = self._connection._sock
@@ -66,7 +76,7 @@ class Link:
         """The next answer; Redis's own errors are raised."""
         answer = self._parser.gets()
         if answer is False:
-            timeout = min(self._longest_seconds, max(0.0, self.deadline - time.monotonic()) + LATE_SECONDS)
+            timeout = self._patience()
             if timeout != self._timeout:
                 self._socket.settimeout(timeout)
                 self._timeout = timeout
@@ -87,6 +97,9 @@ class Link:
     def close(self) -> None:
         self._connection.disconnect()
 
+    def _patience(self) -> float:
+        return min(self._longest_seconds, max(0.0, self.deadline - time.monotonic()) + LATE_SECONDS)
+
 
 class Line:
     """For one thread at a time: a link that is opened when first needed, and again after it has broken."""
@@ -96,22 +109,67 @@ class Line:
         self._timeout_seconds = timeout_seconds
         self._link: Link | None = None
 
-    def run(self, *command: str | bytes | int | float) -> Any:
-        """Raises one of FAILURES."""
+    def open(self) -> Link:
+        """Raises one of FAILURES, and then nothing has been sent."""
         deadline = time.monotonic() + self._timeout_seconds
         if self._link is not None and not self._link.is_clean():  # it has broken while nobody used it
             self.close()
         if self._link is None:
             self._link = Link(self._connect, deadline, self._timeout_seconds)
         self._link.deadline = deadline
+        return self._link
+
+    def run(self, *command: str | bytes | int | float) -> Any:
+        """Raises one of FAILURES."""
+        link = self.open()
         try:
-            return self._link.run(*command)
+            return link.run(*command)
         except BaseException as error:
             if not is_refusal(error) or tells_of_replica(error):
                 self.close()
             raise
 
+    def enqueue(self, command: Sequence[str | bytes | int]) -> list[bytes]:
+        """An `outgoing.enqueue_command`: its answers, one for each request. Raises one of FAILURES."""
+        try:
+            answers: list[bytes] = self.run(*command)
+        except FAILURES as error:
+            if not is_missing_script(error):
+                raise
+            answers = self.run("EVAL", scripts.ENQUEUE, *command[2:])
+        return answers
+
     def close(self) -> None:
         if self._link is not None:
             self._link.close()
             self._link = None
+
+
+class Lines:
+    """So many lines for any thread, which waits for a free one."""
+
+    def __init__(self, config: WebSocketRPCConfig, count: int, timeout_seconds: float) -> None:
+        self._closed = False
+        self._free: queue.LifoQueue[Line] = queue.LifoQueue()  # the one used last is open already
+        for _ in range(count):
+            self._free.put(Line(config, timeout_seconds))
+
+    @contextmanager
+    def taken(self) -> Generator[Line]:
+        """Raises one of FAILURES when none becomes free."""
+        try:
+            line = self._free.get(timeout=POOL_WAIT_SECONDS)
+        except queue.Empty:
+            raise TimeoutError("all connections are in use") from None
+        try:
+            yield line
+        finally:
+            if self._closed:
+                line.close()
+            self._free.put(line)
+
+    def close(self) -> None:
+        """One that is in use is closed when it comes back."""
+        self._closed = True
+        for line in tuple(self._free.queue):
+            line.close()

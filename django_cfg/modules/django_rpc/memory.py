@@ -66,7 +66,10 @@ class MemoryTransport:
         return [slot.outcome or _timed_out(slot) for slot in slots]
 
     def send(self, outgoing: Outgoing) -> str:
-        self._running().submit([Slot(outgoing, lambda: None)])
+        slot = Slot(outgoing, lambda: None)
+        self._running().submit([slot])
+        if isinstance(slot.outcome, RPCOverloadedError):
+            raise slot.outcome
         return f"{int(time.time() * 1000)}-{next(self._ids)}"
 
     def publish(self, channel: str, message: bytes) -> int:
@@ -80,7 +83,7 @@ class MemoryTransport:
     def close(self) -> None:
         with self._lock:
             server, self._server = self._server, None
-        if server is not None:
+        if server is not None and server.pid == os.getpid():
             server.close()
 
     def _running(self) -> _Server:
@@ -91,12 +94,16 @@ class MemoryTransport:
 
 
 class _Server:
-    """Everything but `submit` and `close` happens on its own loop. Records are those of Redis, in a dict."""
+    """Everything but `submit` and `close` happens on its own loop.
+
+    Records are those of Redis, in a dict; a call without a key is never sent twice here, and needs none.
+    """
 
     def __init__(self, most: int) -> None:
         self.pid = os.getpid()
         self._most = most
         self._open = 0
+        self._counting = threading.Lock()
         self._records: dict[str, tuple[float, bytes]] = {}
         self._repeats: defaultdict[str, list[Slot]] = defaultdict(list)
         self._loop = asyncio.new_event_loop()
@@ -107,7 +114,8 @@ class _Server:
         self._runner = started.result()
 
     def submit(self, slots: Sequence[Slot]) -> None:
-        self._loop.call_soon_threadsafe(self._begin_all, slots)
+        """Those that are too many are settled when this returns."""
+        self._loop.call_soon_threadsafe(self._begin_all, [slot for slot in slots if self._admit(slot)])
 
     def deliver(self, delivery: Delivery, message: bytes) -> None:
         """Whoever published does not wait; what fails unexpectedly is in the log."""
@@ -128,24 +136,33 @@ class _Server:
         started.set_result(CallRunner(router, lanes=self._lanes, limits=Limits(self._most, self._most)))
         self._loop.run_forever()
 
+    def _admit(self, slot: Slot) -> bool:
+        with self._counting:
+            admitted = self._open < self._most
+            self._open += admitted
+        if not admitted:
+            slot.settle(RPCOverloadedError(retry_after=RETRY_AFTER_SECONDS))
+        return admitted
+
+    def _release(self) -> None:
+        with self._counting:
+            self._open -= 1
+
     def _begin_all(self, slots: Sequence[Slot]) -> None:
         self._forget_old()
         for slot in slots:
-            if self._open >= self._most:
-                slot.settle(RPCOverloadedError(retry_after=RETRY_AFTER_SECONDS))
-            else:
-                self._begin(slot)
+            self._begin(slot)
 
     def _begin(self, slot: Slot) -> None:
         outgoing = slot.outgoing
-        _, record = self._records.get(outgoing.correlation_id, (0.0, b""))
-        if record:
-            self._answer_repeat(slot, record)
-            return
-        self._keep(outgoing, protocol.TAKEN + outgoing.mark)
-        self._open += 1
+        if outgoing.key:
+            _, record = self._records.get(outgoing.correlation_id, (0.0, b""))
+            if record:
+                self._release()
+                self._answer_repeat(slot, record)
+                return
+            self._keep(outgoing, protocol.TAKEN + outgoing.mark)
         slot.run_id = "begun"
-
         try:
             self._runner.begin(_call(outgoing), partial(self._finish, slot))
         except RPCError as error:
@@ -153,14 +170,17 @@ class _Server:
 
     def _finish(self, slot: Slot, reply: Reply) -> None:
         outgoing = slot.outgoing
-        self._open -= 1
-        if outgoing.key and reply.error is not None and reply.error.retryable:
-            del self._records[outgoing.correlation_id]
-        else:
-            kept_reply = protocol.dump_reply(reply)
-            self._keep(outgoing, protocol.finished_record(outgoing.mark, kept_reply, keyed=bool(outgoing.key)))
+        self._release()
+        if outgoing.key:
+            self._settle_key(outgoing, reply)
         for waiting in (slot, *self._repeats.pop(outgoing.correlation_id, ())):
             waiting.settle(reply)
+
+    def _settle_key(self, outgoing: Outgoing, reply: Reply) -> None:
+        if protocol.is_final(reply):
+            self._keep(outgoing, protocol.finished_record(outgoing.mark, protocol.dump_reply(reply), keyed=True))
+        else:
+            self._records.pop(outgoing.correlation_id, None)
 
     def _answer_repeat(self, slot: Slot, record: bytes) -> None:
         repeat = judge_record(record, slot.outgoing.mark)
@@ -169,7 +189,7 @@ class _Server:
         elif repeat is Repeat.ANSWER:
             slot.settle(protocol.read_reply(record[1 + protocol.MARK_BYTES :]))
         elif repeat is Repeat.CONFLICT:
-            slot.settle(Reply.of_error(MalformedMessageError("this correlation id belongs to another call")))
+            slot.settle(Reply.of_error(MalformedMessageError("this idempotency key belongs to another call")))
         else:
             slot.settle(Reply.of_error(OutcomeUnknownError("it has run; its reply was too large to keep")))
 
@@ -178,7 +198,7 @@ class _Server:
         self._records[outgoing.correlation_id] = (time.monotonic() + outgoing.keep_ms / 1000, record)
 
     def _forget_old(self) -> None:
-        """The oldest stand first; those that are kept longer hold up only a few behind them."""
+        """The oldest stand first, and all are kept for about as long."""
         now = time.monotonic()
         while self._records and (oldest := next(iter(self._records))) and self._records[oldest][0] <= now:
             del self._records[oldest]

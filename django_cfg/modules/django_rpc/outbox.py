@@ -39,6 +39,7 @@ class Outbox:
         *,
         liveness: Liveness,
         observed: StreamMetrics,
+        reply_ttl: int,
         still_owned: Callable[[str], bool],
         on_done: Callable[[str], None],
     ) -> None:
@@ -46,6 +47,7 @@ class Outbox:
         self._keys = keys
         self._liveness = liveness
         self._observed = observed
+        self._reply_ttl = reply_ttl
         self._still_owned = still_owned
         self._on_done = on_done
         self._queue: deque[Ending] = deque()
@@ -89,7 +91,8 @@ class Outbox:
                 return
 
     async def _finish(self, batch: list[Ending]) -> None:
-        gone, *errors = await self._run(finish_command(batch, self._keys, self._liveness.consumer))
+        command = finish_command(batch, self._keys, self._liveness.consumer, self._reply_ttl)
+        gone, *errors = await self._run(command)
         if gone:  # taken over by others meanwhile, or ended by the same command, whose answer was lost
             logger.warning("%d entries were no longer this server's to answer", gone, extra=self._about())
         for error in errors:  # a reply list that is no list, say; the others have arrived

@@ -27,6 +27,7 @@ __all__ = [
     "prepare",
     "read_answer",
     "refused",
+    "unreachable",
 ]
 
 Argument: TypeAlias = str | bytes | int
@@ -148,6 +149,11 @@ def look_command(keys: Keys, calls: Sequence[tuple[Outgoing, str | None]]) -> tu
 def outcome_unknown(method: str, why: str) -> RPCError:
     """The request was sent, and what became of it cannot be found out."""
     return RPCConnectionError(f"{method} may have run: {why}", code=RPCErrorCode.OUTCOME_UNKNOWN)
+
+
+def unreachable(error: BaseException) -> RPCError:
+    """Nothing was sent."""
+    return RPCConnectionError(f"Redis cannot be reached: {error}")
 
 
 def refused(error: BaseException) -> RPCError:

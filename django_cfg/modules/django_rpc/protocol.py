@@ -51,6 +51,7 @@ __all__ = [
     "dump_reply",
     "encode_request",
     "finished_record",
+    "is_final",
     "keyed_correlation_id",
     "read_reply",
     "read_response",
@@ -71,6 +72,12 @@ MARK_BYTES = 16
 TAKEN, FINISHED, FINISHED_UNKEPT = b"?", b"=", b"!"
 LONGEST_WIRE_TIMEOUT = 300
 """Whole seconds that django-ipc's model of a request allows; `timeout_ms` carries longer ones."""
+
+_NOT_FINAL = (RPCErrorCode.OUTCOME_UNKNOWN, RPCErrorCode.METHOD_NOT_FOUND)
+"""Another server may run the call to its end, or know the method: an older one answers, too, while a project moves."""
+
+_UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
+"""All that JSON from others may cause where it is read."""
 
 _RESULT_HEAD = b'{"result":'
 _KEY_NAMESPACE = uuid.UUID("a9d8e6d8-52a1-5c6e-9a3c-2f6f0a4d7b11")
@@ -149,6 +156,12 @@ def read_reply(kept: bytes) -> Reply:
     return Reply(error=WireError.model_validate_json(kept[len(b'{"error":') : -1]))
 
 
+def is_final(reply: Reply) -> bool:
+    """Whether it answers every further attempt under its idempotency key; after any other the next attempt runs."""
+    error = reply.error
+    return error is None or not (error.retryable or error.code in _NOT_FINAL)
+
+
 def taken_record(mark: bytes, entry_id: str) -> bytes:
     """The record of a call that has not ended; its entry is named, so that no other is taken for the first."""
     return TAKEN + mark + entry_id.encode()
@@ -209,7 +222,7 @@ def read_response(message: bytes) -> tuple[str | None, Reply]:
     """The correlation id and the reply of any kind of server; raises MalformedMessageError."""
     try:
         response = msgspec.json.decode(message, type=_Response)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise MalformedMessageError(f"the reply cannot be read: {error}") from error
     if response.success and response.error is None:
         return response.correlation_id, Reply(result=bytes(response.result))
@@ -225,16 +238,15 @@ def _response_error(response: _Response) -> WireError:
     code = code or RPCErrorCode.INTERNAL_ERROR
     known = code in RPCErrorCode.__members__.values()
     data = response.error_data or _ErrorData(retryable=known and RPCErrorCode(code).retryable)
-    fields: dict[str, object] = {
-        "code": code,
-        "message": message[:500] or code,
-        "details": msgspec.json.decode(data.details),
-        "retryable": data.retryable,
-        "retry_after": data.retry_after,
-    }
     try:
-        return WireError.model_validate(fields)
-    except ValueError:
+        return WireError(
+            code=code,
+            message=message[:500] or code,
+            details=msgspec.json.decode(data.details),
+            retryable=data.retryable,
+            retry_after=data.retry_after,
+        )
+    except _UNREADABLE:
         return wire_error(MalformedMessageError("the server's error does not have the right shape"))
 
 

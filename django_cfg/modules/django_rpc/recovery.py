@@ -96,7 +96,7 @@ def _is_dead(consumer: Consumer, alive_until_ms: float | None, now_ms: float) ->
 
 
 def _name(value: object) -> str:
-    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _number(value: object) -> int:

@@ -14,14 +14,23 @@ LONGEST_LINE = 500
 MOST_ITEMS = 20
 HIDDEN = "[redacted]"
 _SECRET = re.compile(
-    r"pass|secret|token|auth|cookie|session|key|credential|card|cvv|iban|ssn|otp|\bpin\b", re.IGNORECASE
+    r"pass|pwd|secret|token|jwt|bearer|auth|csrf|cookie|session|key|private|signature|credential|seed|mnemonic"
+    r"|card|cvv|iban|ssn|otp|(?:^|_)pin(?:$|_|code)",
+    re.IGNORECASE,
 )
 
 
 def redacted(params: bytes) -> str:
     """JSON without the values of fields that sound secret, cut short; `params` is JSON."""
     line = to_json(_without_secrets(from_json(params))).decode()
-    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
+    if len(line) > LONGEST_LINE:
+        line = line[: LONGEST_LINE - 1] + "…"
+    return line if line.isprintable() else _printable(line)
+
+
+def _printable(line: str) -> str:
+    """JSON lets through what turns text around, or what terminals obey."""
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in line)
 
 
 def _without_secrets(value: Any) -> Any:

@@ -8,18 +8,26 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django_cfg.errors import RPCConnectionError, RPCError, RPCTimeoutError
-from django_cfg.modules.django_rpc import scripts
+from django_cfg.modules.django_rpc.afterwards import Afterwards
 from django_cfg.modules.django_rpc.client_metrics import fused_calls, shared_calls
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
-from django_cfg.modules.django_rpc.connecting import FAILURES, Redis, is_missing_script, is_refusal
+from django_cfg.modules.django_rpc.connecting import COMMAND_SECONDS, FAILURES, is_refusal
 from django_cfg.modules.django_rpc.demux import SharedPath
-from django_cfg.modules.django_rpc.explain import MOST_COUNTED, read_facts, timeout_error
 from django_cfg.modules.django_rpc.fused import FusedPath
-from django_cfg.modules.django_rpc.outgoing import Outgoing, enqueue_command, outcome_unknown, read_answer, refused
+from django_cfg.modules.django_rpc.link import Line, Lines
+from django_cfg.modules.django_rpc.outgoing import (
+    Outgoing,
+    enqueue_command,
+    outcome_unknown,
+    read_answer,
+    refused,
+    unreachable,
+)
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slots, longest_timeout, sync_slots
 from django_cfg.rpc.call import Reply
@@ -29,9 +37,11 @@ __all__ = ["RedisTransport"]
 MOST_FUSED = 8
 """Calls in flight in this process up to which each has a connection of its own."""
 
+MOST_SHORT = 4
+"""Connections for what needs one quick answer."""
 
-AFTERWARDS_SECONDS = 0.5
-"""What a caller who has given up still spends on finding out why, when Redis is silent."""
+OTHER_CONNECTIONS = 3
+"""Two of the shared path, one for those who have given up."""
 
 
 class RedisTransport:
@@ -40,7 +50,9 @@ class RedisTransport:
     def __init__(self, config: WebSocketRPCConfig, *, most_fused: int = MOST_FUSED) -> None:
         self._config = config
         self._keys = Keys(config.request_stream, config.consumer_group, config.response_key_prefix)
-        self._most_fused = 0 if _is_gevent() else most_fused
+        left = config.redis_max_connections - OTHER_CONNECTIONS
+        self._most_short = max(1, min(MOST_SHORT, left))
+        self._most_fused = 0 if _is_gevent() else max(0, min(most_fused, left - self._most_short))
         self._start_anew()
         _transports.add(self)
 
@@ -82,56 +94,62 @@ class RedisTransport:
 
     def send(self, outgoing: Outgoing) -> str:
         """The entry's id. Nobody waits for a reply."""
-        command = enqueue_command(
-            self._keys, self._config.stream_maxlen, [(outgoing, self._keys.reply(outgoing.correlation_id))]
-        )
-        try:
-            return read_answer(self._enqueue(command)[0], outgoing.method)
-        except FAILURES as error:
-            if is_refusal(error):
-                raise refused(error) from error
-            raise outcome_unknown(outgoing.method, f"Redis was lost while it was sent ({error})") from error
+        request = (outgoing, self._keys.reply(outgoing.correlation_id))
+        command = enqueue_command(self._keys, self._config.stream_maxlen, [request])
+        with self._short_line() as line:
+            try:
+                return read_answer(line.enqueue(command)[0], outgoing.method)
+            except FAILURES as error:
+                if is_refusal(error):
+                    raise refused(error) from error
+                raise outcome_unknown(outgoing.method, f"Redis was lost while it was sent ({error})") from error
 
     def publish(self, channel: str, message: bytes) -> int:
         """How many subscribers got it."""
-        try:
-            return int(self._commands.run("PUBLISH", channel, message))
-        except FAILURES as error:
-            raise RPCConnectionError(f"the broadcast could not be published: {error}") from error
+        with self._short_line() as line:
+            try:
+                return int(line.run("PUBLISH", channel, message))
+            except FAILURES as error:
+                raise RPCConnectionError(f"the broadcast could not be published: {error}") from error
 
     def close(self) -> None:
         """Calls made later open everything anew."""
-        fused, shared, clients = self._fused, self._shared, (self._commands, self._afterwards)
-        self._start_anew()
-        fused.close()
-        shared.close()
-        for client in clients:
-            client.close()
+        parts = self._fused, self._shared, self._short, self._afterwards
+        self._open_anew()
+        for part in parts:
+            part.close()
 
     def start_anew_in_child(self) -> None:
         """A forked child has its parent's connections, and none of its threads."""
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._in_flight = 0
+        self._open_anew()
+
+    def _open_anew(self) -> None:
         self._fused = FusedPath(self._config, self._keys)
         self._shared = SharedPath(self._config, self._keys)
-        self._commands = Redis(self._config, min(4, self._config.redis_max_connections))
-        self._afterwards = Redis(self._config, 1, AFTERWARDS_SECONDS)
+        self._short = Lines(self._config, self._most_short, COMMAND_SECONDS)
+        self._afterwards = Afterwards(self._config, self._keys)
+
+    @contextmanager
+    def _short_line(self) -> Generator[Line]:
+        """Raises RPCConnectionError when Redis cannot be reached: nothing was sent."""
+        with ExitStack() as stack:
+            try:
+                line = stack.enter_context(self._short.taken())
+                line.open()
+            except FAILURES as error:
+                raise unreachable(error) from error
+            yield line
 
     def _fused_call(self, outgoing: Outgoing, deadline: float) -> Reply:
-        try:
-            outcome = self._fused.call(outgoing, deadline)
-        except Exception:
-            raise
-        except BaseException:
-            self._withdraw(outgoing, None)
-            raise
+        outcome = self._fused.call(outgoing, deadline, self._afterwards.withdraw)
         if isinstance(outcome, Reply):
             return outcome
-        raise self._explained(outgoing, outcome)
+        raise self._afterwards.explain(outgoing, outcome)
 
     def _shared_call(self, outgoing: Outgoing, deadline: float) -> Reply:
         (slot,), wait = sync_slots([outgoing])
@@ -148,7 +166,7 @@ class RedisTransport:
 
     def _time_out(self, slot: Slot) -> RPCTimeoutError:
         self._shared.forget(slot)
-        return self._explained(slot.outgoing, slot.entry_id)
+        return self._afterwards.explain(slot.outgoing, slot.entry_id)
 
     def _give_up_all(self, slots: Sequence[Slot]) -> None:
         for slot in slots:
@@ -157,36 +175,7 @@ class RedisTransport:
     def _give_up(self, slot: Slot) -> None:
         self._shared.forget(slot)
         if slot.outcome is None:
-            self._withdraw(slot.outgoing, slot.entry_id)
-
-    def _explained(self, outgoing: Outgoing, entry_id: str | None) -> RPCTimeoutError:
-        try:
-            answer = self._afterwards.run(
-                "EVAL", scripts.EXPLAIN, 3, self._keys.stream, self._keys.servers,
-                self._keys.call(outgoing.correlation_id), self._keys.group, entry_id or "0-1", MOST_COUNTED,
-            )  # fmt: skip
-            error = timeout_error(outgoing, read_facts(answer))
-        except FAILURES:
-            return timeout_error(outgoing, None)
-        self._withdraw(outgoing, entry_id)
-        return error
-
-    def _withdraw(self, outgoing: Outgoing, entry_id: str | None) -> None:
-        """A server that has not read it will not. Keyed requests stay: others may wait for the same call."""
-        if entry_id is None or outgoing.key:
-            return
-        try:
-            self._afterwards.run("XDEL", self._keys.stream, entry_id)
-        except FAILURES:
-            return  # the server drops it at its deadline
-
-    def _enqueue(self, command: tuple[str | bytes | int, ...]) -> Any:
-        try:
-            return self._commands.run(*command)
-        except FAILURES as error:
-            if not is_missing_script(error):
-                raise
-            return self._commands.run("EVAL", scripts.ENQUEUE, *command[2:])
+            self._afterwards.withdraw(slot.outgoing, slot.entry_id)
 
 
 def _is_gevent() -> bool:

@@ -70,10 +70,9 @@ for i = 1, count do
     answers[i] = refusal
   else
     local first, last = at + 4, at + 3 + width
-    if redis.call('EXISTS', KEYS[2 + i]) == 0 then
-      answers[i] = redis.call('XADD', stream, 'MAXLEN', '~', fuse, '*', 'fresh', '1', unpack(ARGV, first, last))
-      redis.call('SET', KEYS[2 + i], '?' .. ARGV[at + 2] .. answers[i], 'PX', ARGV[at + 1])
-    else
+    answers[i] = redis.call('XADD', stream, 'MAXLEN', '~', fuse, '*', 'fresh', '1', unpack(ARGV, first, last))
+    if not redis.call('SET', KEYS[2 + i], '?' .. ARGV[at + 2] .. answers[i], 'PX', ARGV[at + 1], 'NX') then
+      redis.call('XDEL', stream, answers[i])
       answers[i] = redis.call('XADD', stream, 'MAXLEN', '~', fuse, '*', unpack(ARGV, first, last))
     end
     backlog = backlog + 1
@@ -117,48 +116,50 @@ return claimed
 """
 
 FINISH = """
--- KEYS: stream. ARGV: group, consumer, then per entry its id, its number of commands, and per command the number of its
---       words, and its words
--- Ends entries: each is removed and its commands run (the reply, the record), in one step with the question whether it
--- is still the consumer's own. Only Redis can ask it: what a server sends may be held up on its way, until others have
--- taken over. What arrives twice finds its entries gone. Removal comes first: it passes also when memory is full.
--- A command behind `OWN key record` is left out where another call's record is under that key.
+-- KEYS: stream. ARGV: group, consumer, seconds that replies last, then per entry: its id; reply list or '', reply;
+--       record's key or '', record, its seconds; number of further commands, and per command the number of its words,
+--       and its words
+-- Ends entries: each is removed, its reply, its record and its commands are written, in one step with the question
+-- whether it is still the consumer's own. Only Redis can ask it: what a server sends may be held up on its way, until
+-- others have taken over. What arrives twice finds its entries gone. Removal comes first: it passes also when memory is
+-- full. A command behind `OWN key record` is left out where another call's record is under that key.
 -- Returns how many entries were not its own, and then the errors of commands.
-local answers, own, due, at = {0}, {}, {}, 3
+local answers, own, due, at = {0}, {}, {}, 4
 while ARGV[at] do
-  local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[at], ARGV[at], 1)
-  local is_own = not pending.err and pending[1] and pending[1][2] == ARGV[2]
-  if is_own then
-    own[#own + 1] = ARGV[at]
+  local id, next_at = ARGV[at], at + 7
+  for _ = 1, ARGV[at + 6] do next_at = next_at + ARGV[next_at] + 1 end
+  local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], id, id, 1)
+  if not pending.err and pending[1] and pending[1][2] == ARGV[2] then
+    own[#own + 1], due[#due + 1] = id, at
   else
     answers[1] = answers[1] + 1
   end
-  local count = tonumber(ARGV[at + 1])
-  at = at + 2
-  for _ = 1, count do
-    if is_own then due[#due + 1] = at end
-    at = at + tonumber(ARGV[at]) + 1
-  end
+  at = next_at
 end
 if #own > 0 then
   redis.call('XACK', KEYS[1], ARGV[1], unpack(own))
   redis.call('XDEL', KEYS[1], unpack(own))
 end
+local function run(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err then answers[#answers + 1] = answer.err end
+end
 local expires = {}
-for _, first in ipairs(due) do
-  local last = first + tonumber(ARGV[first])
-  local name, key = ARGV[first + 1], ARGV[first + 2]
-  local is_due = true
-  if name == 'OWN' then
-    local held = redis.pcall('GET', key)
-    is_due = not held or held == ARGV[first + 3]
-    first = first + 3
+for _, at in ipairs(due) do
+  local list, key, first = ARGV[at + 1], ARGV[at + 3], at + 7
+  if list ~= '' then
+    run('LPUSH', list, ARGV[at + 2])
+    -- Many replies of one batch lie in one list, which needs one expiry.
+    if not expires[list] then run('EXPIRE', list, ARGV[3]) end
+    expires[list] = true
   end
-  -- Many replies of one batch lie in one list, which needs one expiry.
-  if is_due and (name ~= 'EXPIRE' or not expires[key]) then
-    if name == 'EXPIRE' then expires[key] = true end
-    local answer = redis.pcall(unpack(ARGV, first + 1, last))
-    if type(answer) == 'table' and answer.err then answers[#answers + 1] = answer.err end
+  if key ~= '' then run('SET', key, ARGV[at + 4], 'EX', ARGV[at + 5]) end
+  for _ = 1, ARGV[at + 6] do
+    local last, held = first + ARGV[first], false
+    local is_guarded = ARGV[first + 1] == 'OWN'
+    if is_guarded then held = redis.pcall('GET', ARGV[first + 2]) end
+    if not held or held == ARGV[first + 3] then run(unpack(ARGV, first + (is_guarded and 4 or 1), last)) end
+    first = last + 1
   end
 end
 return answers

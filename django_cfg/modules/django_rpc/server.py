@@ -47,6 +47,9 @@ MOST_AT_ONCE = 16
 HEARTBEAT_SECONDS = 1.0
 """At most; a fifth of the silence that others allow."""
 
+OTHER_CONNECTIONS = 4
+"""The reader's, that of the replies, and two of a listener to broadcasts."""
+
 LEAVE_SECONDS = 5.0
 STUCK_SECONDS = 30.0
 """Each turn of the read loop is over in much less, also while Redis is away."""
@@ -77,9 +80,11 @@ class StreamServer:
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()
         self._reader_id = 0
+        self._asked = 0
+        self._reserved = 0
         self._reader = DirectRedis(config, BLOCKING_SECONDS)
         self._replies = DirectRedis(config)
-        self._writer = AsyncRedis(config, min(4, config.redis_max_connections))
+        self._writer = AsyncRedis(config, max(1, min(4, config.redis_max_connections - OTHER_CONNECTIONS)))
         self._lanes = Lanes(self._options.database_lanes)
         bound = self._options.concurrency
         self._runner = CallRunner(router, lanes=self._lanes, limits=Limits(bound, bound))
@@ -163,7 +168,7 @@ class StreamServer:
                 if unsure:
                     await self._liveness.confirm()
                     asked_at = time.monotonic()
-                    await self._entries.take(await self._fetch("0"), asked_at)
+                    await self._entries.take(await self._fetch("0", self._options.concurrency * 2), asked_at)
                 unsure = not await self._read_once()
                 attempt = 0
             except FAILURES as error:
@@ -179,19 +184,22 @@ class StreamServer:
 
     async def _read_once(self) -> bool:
         """False when this server has been silent so long that what it has read may be others' by now."""
-        if not self._free():
+        if not self._readable():
             await self._room()
             return True
         asked_at = time.monotonic()
-        rows = await self._fetch(">")
+        self._asked = self._readable()
+        try:
+            rows = await self._fetch(">", self._asked)
+        finally:
+            self._asked = 0
         if rows and not self._liveness.held:
             return False
         await self._entries.take(rows, asked_at)
         return True
 
-    async def _fetch(self, after: str) -> list[tuple[str, Fields]]:
+    async def _fetch(self, after: str, count: int) -> list[tuple[str, Fields]]:
         """Never more than can start now; `after` "0" means those of ours that have not ended, which may be open."""
-        count = min(self._free(), MOST_AT_ONCE) if after == ">" else self._options.concurrency * 2
         command: list[str | int] = ["XREADGROUP", "GROUP", self._keys.group, self.consumer, "COUNT", count]
         if after == ">":
             command += ["BLOCK", int(SLICE_SECONDS * 1000)]
@@ -200,6 +208,10 @@ class StreamServer:
 
     def _free(self) -> int:
         return max(0, self._options.concurrency - max(len(self._entries), self._runner.in_flight))
+
+    def _readable(self) -> int:
+        """Places for entries that no server has read; the rest waits for those of dead ones, which came before."""
+        return max(0, min(self._free() - self._reserved, MOST_AT_ONCE))
 
     async def _room(self) -> None:
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -236,6 +248,7 @@ class StreamServer:
                 if metrics.ENABLED:
                     await self._tell_metrics()
             except FAILURES as error:
+                self._reserved = 0
                 if "NOGROUP" not in str(error):  # the reader creates it again
                     logger.warning("Redis failed at a heartbeat: %r", error, extra=about(server=self.consumer))
             await asyncio.sleep(self._heartbeat_seconds)
@@ -258,14 +271,25 @@ class StreamServer:
     async def _recover(self) -> None:
         rows: Any = await self._writer.run("XINFO", "CONSUMERS", self._keys.stream, self._keys.group)
         scores: Any = await self._writer.run("ZRANGE", self._keys.servers, 0, -1, "WITHSCORES")
-        alive = {name.decode(): float(score) for name, score in pairs(scores)}
+        alive = {name.decode(errors="replace"): float(score) for name, score in pairs(scores)}
         now_ms = self._liveness.clock.now(asyncio.get_running_loop().time()) * 1000
         consumers = read_consumers((dict(pairs(row)) for row in rows), OUR_PREFIX)
-        for consumer in dead_consumers(consumers, alive, now_ms, self.consumer):
-            if free := self._free():
-                await self._take_over(consumer, min(free, MOST_AT_ONCE))
+        dead = dead_consumers(consumers, alive, now_ms, self.consumer)
+        left = [await self._take_over_all(consumer) for consumer in dead]
+        self._reserved = min(sum(left), MOST_AT_ONCE, self._options.concurrency)
 
-    async def _take_over(self, consumer: Consumer, count: int) -> None:
+    async def _take_over_all(self, consumer: Consumer) -> int:
+        """How many entries are left to it for want of places: what the reader may be given has its own already."""
+        left = consumer.pending
+        while (free := self._free() - self._asked) > 0:
+            count = min(free, MOST_AT_ONCE)
+            claimed = await self._take_over(consumer, count)
+            if claimed < count:
+                return 0
+            left -= claimed
+        return max(0, left)
+
+    async def _take_over(self, consumer: Consumer, count: int) -> int:
         keys = self._keys
         claimed: Any = await self._writer.run(
             "EVAL", scripts.CLAIM, 2, keys.stream, keys.servers, keys.group, self.consumer, consumer.name, count,
@@ -275,8 +299,9 @@ class StreamServer:
             extra = about(server=self.consumer)
             logger.warning("%d entries of %s, which has died, are taken over", len(claimed), consumer.name, extra=extra)
         for entry_id, deliveries, fields in claimed:
-            if fields is not None:
+            if fields is not None and not self._stop.is_set():  # a server that ends leaves them to the others
                 self._entries.take_over(entry_id.decode(), dict(pairs(fields)), int(deliveries))
+        return len(claimed)
 
     async def _drain(self) -> bool:
         answered = await self._entries.drain(self._options.drain_seconds)

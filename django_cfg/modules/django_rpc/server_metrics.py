@@ -80,12 +80,10 @@ class StreamMetrics:
         replies, records, count = 0, Counter[int](), 0
         for ending in batch:
             count += 1
-            for whole in ending.commands:
-                command = whole[3:] if whole[0] == "OWN" else whole
-                if command[0] == "LPUSH":
-                    replies += _size(command[2])
-                elif command[0] == "SET":
-                    records[int(command[4])] += _size(command[2])
+            if ending.reply is not None:
+                replies += len(ending.reply[1])
+            if ending.record is not None:
+                records[ending.record[2]] += len(ending.record[1])
         self._batches.observe(count)
         now = time.monotonic()
         self._replies.add(replies, now)
@@ -103,7 +101,3 @@ class StreamMetrics:
         _dead_letters.of(self._stream).set(dead_letters)
         _reply_bytes.of(self._stream).set(self._replies.total(now))
         _record_bytes.of(self._stream).set(sum(kept.total(now) for kept in self._records.values()))
-
-
-def _size(part: str | bytes | int) -> int:
-    return len(part) if isinstance(part, bytes) else 0

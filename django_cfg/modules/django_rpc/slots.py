@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 from django_cfg.errors import RPCError
@@ -17,14 +18,18 @@ Outcome: TypeAlias = Reply | RPCError
 
 
 class Slot:
-    """`run_id`: the Redis process it was sent to, or empty; `entry_id` once Redis has confirmed it. Settles once."""
+    """`run_id`: the Redis process it was sent to, or empty; `entry_id` once Redis has confirmed it. Settles once.
 
-    __slots__ = ("_wake", "entry_id", "outcome", "outgoing", "run_id")
+    `resent`: it is on its way again, and the first request may have arrived.
+    """
+
+    __slots__ = ("_wake", "entry_id", "outcome", "outgoing", "resent", "run_id")
 
     def __init__(self, outgoing: Outgoing, wake: Callable[[], None]) -> None:
         self.outgoing = outgoing
         self.entry_id: str | None = None
         self.run_id = ""
+        self.resent = False
         self.outcome: Outcome | None = None
         self._wake = wake
 
@@ -59,8 +64,9 @@ def async_slots(outgoings: Sequence[Outgoing]) -> tuple[list[Slot], Callable[[fl
     loop, event, others = asyncio.get_running_loop(), asyncio.Event(), iter(range(len(outgoings) - 1))
 
     def wake() -> None:
-        if next(others, None) is None and not loop.is_closed():
-            loop.call_soon_threadsafe(event.set)
+        if next(others, None) is None:
+            with suppress(RuntimeError):  # its loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(event.set)
 
     async def wait(seconds: float) -> None:
         try:

@@ -44,7 +44,7 @@ def read_status(redis: Redis, keys: Keys) -> Status:
     )
     in_flight = _in_flight(redis, keys)
     now = int(time[0]) + int(time[1]) / 1e6
-    until = {name.decode(): float(score) / 1000 for name, score in pairs(scores)}
+    until = {name.decode(errors="replace"): float(score) / 1000 for name, score in pairs(scores)}
     running = sum(in_flight.values())
     return Status(
         stream=keys.stream,
@@ -70,7 +70,7 @@ def _in_flight(redis: Redis, keys: Keys) -> dict[str, int]:
     if isinstance(rows, Exception):
         return {}
     found = (dict(pairs(row)) for row in rows)
-    return {row[b"name"].decode(): int(row[b"pending"]) for row in found}
+    return {row[b"name"].decode(errors="replace"): int(row[b"pending"]) for row in found}
 
 
 def _answers(redis: Redis, *commands: tuple[str | int, ...]) -> list[Any]:

@@ -257,3 +257,14 @@ def test_closing_while_a_lane_is_busy() -> None:
         await until(lambda: not lane_threads())
 
     asyncio.run(run())
+
+
+async def test_closed_lanes_still_serve_and_keep_no_thread() -> None:
+    """As for a service that another event loop takes over, and for callbacks that end late."""
+    lanes = Lanes(1)
+    world = World(lanes)
+    for _ in range(3):
+        assert await asyncio.wait_for(world.run("count"), BOUND_SECONDS) == b"0"
+        lanes.close()
+    await until(lambda: not lane_threads())
+    assert lanes.leased == 0

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import override_settings
 from pydantic import ValidationError
 
 from django_cfg.errors import NoResponders, RPCOverloadedError, RPCRemoteError, RPCTimeoutError
 from django_cfg.models.websocket import RPCErrorCode
-from django_cfg.modules.django_rpc.client import RPCCall, WebSocketRPCClient
+from django_cfg.modules.django_rpc.client import RPCCall, WebSocketRPCClient, get_rpc_client
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.redis_transport import RedisTransport
 from django_cfg.tests.websocket.serving import BOUND_SECONDS, EchoParams, EchoResult, Handlers, Running, serving
@@ -103,9 +105,10 @@ def test_a_missed_deadline_names_method_and_seconds(site: Site) -> None:
     assert caught.value.timeout_seconds == 0.3
 
 
-def test_a_timeout_must_be_greater_than_zero(site: Site) -> None:
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_must_be_greater_than_zero(site: Site, timeout: float) -> None:
     with pytest.raises(ValueError, match="greater than 0"):
-        site.client.call("echo", timeout=0)
+        site.client.call("echo", timeout=timeout)
 
 
 def test_the_handler_sees_a_service_and_no_user(site: Site) -> None:
@@ -132,6 +135,15 @@ def test_many_calls_give_results_and_errors_in_order(site: Site) -> None:
     assert isinstance(results[1], RPCRemoteError)
     assert results[2] == {"n": 3}
     assert isinstance(results[3], ValidationError)
+
+
+@pytest.mark.parametrize("wrong", ["echo", 5, ("echo", {}, None, 5), {"name": "echo"}])
+def test_what_is_no_call_is_refused_before_any_is_sent(site: Site, wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"each call is RPCCall\(method, params, result_model\)"):
+        site.client.call_many([("effect",), wrong])
+
+    site.client.call("echo")
+    assert site.handlers.ran == []
 
 
 async def test_the_asynchronous_twins(site: Site) -> None:
@@ -199,7 +211,7 @@ def test_attempts_at_the_same_time_run_once(site: Site) -> None:
 def test_a_key_with_other_params_is_refused(site: Site) -> None:
     site.client.call("effect", {"name": "a"}, idempotency_key="order-1")
 
-    with pytest.raises(RPCRemoteError, match="another call") as caught:
+    with pytest.raises(RPCRemoteError, match="this idempotency key belongs to another call") as caught:
         site.client.call("effect", {"name": "b"}, idempotency_key="order-1")
 
     assert caught.value.error.code == RPCErrorCode.VALIDATION_ERROR
@@ -217,6 +229,21 @@ def test_a_closed_client_opens_anew(site: Site) -> None:
     assert site.client.call("echo", {"n": 1}) == {"n": 1}
 
 
+def test_overridden_settings_take_their_client_with_them(config: WebSocketRPCConfig, handlers: Handlers) -> None:
+    kept: list[WebSocketRPCClient] = []
+    with serving(config, handlers):
+        threads = threading.active_count()
+        for url in (config.redis_url, "memory://", config.redis_url):
+            with override_settings(WEBSOCKET_RPC={"enabled": True, "redis_url": url}):
+                kept.append(get_rpc_client())
+                assert get_rpc_client().call_many([("echo", {"n": 1})]) == [{"n": 1}]
+
+        assert threading.active_count() == threads
+        assert kept[0] is not kept[2]
+        assert kept[0].call("echo", {"n": 2}) == {"n": 2}  # who has kept one may go on
+        kept[0].close()
+
+
 def test_a_full_stream_refuses_at_once(handlers: Handlers, request: pytest.FixtureRequest) -> None:
     config = request.getfixturevalue("config").model_copy(update={"stream_maxlen": 2})
     with serving(config, handlers, concurrency=1):
@@ -230,6 +257,28 @@ def test_a_full_stream_refuses_at_once(handlers: Handlers, request: pytest.Fixtu
             with pytest.raises(RPCOverloadedError):
                 client.fire_and_forget("echo")
             client.close()
+
+
+def test_a_full_memory_refuses_at_once(handlers: Handlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_cfg.modules.django_rpc.memory.get_global_router", handlers.router)
+    client = make_client(WebSocketRPCConfig(enabled=True, redis_url="memory://", stream_maxlen=2), "memory")
+    for _ in range(2):
+        client.fire_and_forget("held")
+
+    with pytest.raises(RPCOverloadedError):
+        client.call("echo")
+    with pytest.raises(RPCOverloadedError):
+        client.fire_and_forget("echo")
+    handlers.release.set()
+    wait_until(lambda: client_answers(client))
+    client.close()
+
+
+def client_answers(client: WebSocketRPCClient) -> bool:
+    try:
+        return bool(client.call("echo", {"n": 1}) == {"n": 1})
+    except RPCOverloadedError:
+        return False
 
 
 def client_accepts(client: WebSocketRPCClient) -> bool:
@@ -292,6 +341,38 @@ async def test_cancelling_withdraws_a_request_that_has_not_begun(
         await asyncio.to_thread(client.close)
 
     assert waiting.cancelled()
+    assert handlers.ran == ["first"]
+
+
+class Interrupted(BaseException):
+    """As a task queue's time limit raises it in the thread of a task."""
+
+
+@pytest.mark.parametrize("way", ["fused", "shared"])
+def test_an_interrupt_withdraws_a_request_that_has_not_begun(
+    config: WebSocketRPCConfig, handlers: Handlers, redis: Any, way: str
+) -> None:
+    client = make_client(config, way)
+    outcomes: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            client.call("held", {"name": "second"})
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            outcomes.append(error)
+
+    with serving(config, handlers, concurrency=1):
+        client.fire_and_forget("held", {"name": "first"})
+        wait_until(lambda: handlers.ran == ["first"])
+        thread = threading.Thread(target=work)
+        thread.start()
+        wait_until(lambda: redis.xlen("stream:requests") == 2)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Interrupted))
+        thread.join(BOUND_SECONDS)
+
+        assert isinstance(outcomes[0], Interrupted)
+        assert redis.xlen("stream:requests") == 1
+    client.close()
     assert handlers.ran == ["first"]
 
 

@@ -84,3 +84,6 @@ class ServerLedger:
                     return str(found[0])
             self._ledger.note(Effect(call, run, key))
         return run
+
+    def close(self) -> None:
+        self._ledger.close()

@@ -120,6 +120,7 @@ def test_the_ledgers_bring_back_what_was_written(tmp_path: Path) -> None:
     first, second = server.begin("c", "k", 1, 1), server.begin("c", "k", 2, 1)
 
     assert server.take_effect("c", first, "k") == server.take_effect("c", second, "k") == first
+    server.close()
     assert read_all(tmp_path / "ledger", Intent) == story.intents
     assert read_all(tmp_path / "ledger", Outcome) == story.outcomes
     assert [run.run for run in read_all(tmp_path / "ledger", Run)] == [first, second]

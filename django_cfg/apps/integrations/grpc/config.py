@@ -103,8 +103,8 @@ class GRPCConfig(TypedSettings):
 
     @property
     def uses_tls(self) -> bool:
-        """Of the server, and so of this project's clients."""
-        return bool(self.tls_certificate or self.server_ca)
+        """Of this project's clients: whatever tells them of TLS must not leave them without it."""
+        return bool(self.tls_certificate or self.server_ca or self.client_certificate or self.tls_server_name)
 
     def exposure_problem(self, host: str, *, debug: bool) -> str:
         """Why the server must not listen on `host`; empty if it may."""

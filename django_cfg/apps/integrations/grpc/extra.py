@@ -14,7 +14,10 @@ _PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "google.protobuf")
 
 def grpc_is_installed() -> bool:
     """Whether everything of the extra can be imported."""
-    return find_spec("google") is not None and all(find_spec(name) is not None for name in _PACKAGES)
+    try:
+        return find_spec("google") is not None and all(find_spec(name) is not None for name in _PACKAGES)
+    except ImportError:  # an import hook refuses it
+        return False
 
 
 def require_grpc() -> None:

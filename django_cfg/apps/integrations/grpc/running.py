@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.leaving import leave_soon
 from django_cfg.apps.integrations.grpc.server import CommandServer
 from django_cfg.apps.integrations.grpc.server_metrics import reporting
 from django_cfg.apps.integrations.grpc.services.discovery import RegisteredService, register_handlers
@@ -40,6 +41,7 @@ class Run:
         self._ready = ready
         self._lock = threading.Lock()
         self._stopped = False
+        self._signalled = False
         self._stop: Callable[[], object] | None = None
 
     def serve(self) -> None:
@@ -63,15 +65,22 @@ class Run:
                 self._ready(plan.host, port, services)
                 await stop.wait()
                 await server.drain(plan.drain_seconds)
+                if self._signalled:
+                    leave_soon(0)
         finally:
             with self._lock:
                 self._stop = None
 
     def _prepare(self) -> asyncio.Event:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def signalled() -> None:
+            self._signalled = True
+            stop.set()
+
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop.set)
+                loop.add_signal_handler(number, signalled)
         with self._lock:
             self._stop = lambda: loop.call_soon_threadsafe(stop.set)
             if self._stopped:

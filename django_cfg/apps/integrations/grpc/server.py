@@ -49,7 +49,8 @@ def bind_server(server: grpc.aio.Server, config: GRPCConfig, host: str, port: in
         return server.add_secure_port(address, credentials)
     except RuntimeError as error:
         bind(host, port).close()  # says what is wrong with the port, if it is the port
-        raise ConfigurationError(f"cannot listen on {address}: {error}") from error
+        what = "" if credentials is None else " with the certificates of GRPC, one of which may be no PEM file"
+        raise ConfigurationError(f"cannot listen on {address}{what}: {error}") from error
 
 
 class CommandServer:

@@ -78,6 +78,8 @@ def test_override_settings_is_seen_and_forgotten() -> None:
         ({"request_stream": "a", "bridge_stream": "a"}, "request_stream and bridge_stream are the same"),
         ({"response_key_prefix": "stream:"}, "request_stream begins with response_key_prefix"),
         ({"response_key_prefix": "stream:django"}, "bridge_stream begins with response_key_prefix"),
+        ({"response_key_prefix": "rpc:"}, "keys of RPC itself begin with response_key_prefix"),
+        ({"response_key_prefix": "rpc:call:1"}, "keys of RPC itself begin with response_key_prefix"),
         ("redis://localhost", "settings.WEBSOCKET_RPC must be a dict, not str"),
         (None, "settings.WEBSOCKET_RPC must be a dict, not NoneType"),
     ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from django_cfg.errors import NoResponders, RPCOverloadedError
+from django_cfg.errors import CallTimeoutError, NoResponders, RPCOverloadedError
 from django_cfg.modules.django_rpc import protocol
-from django_cfg.modules.django_rpc.explain import Facts, explain, timeout_error
+from django_cfg.modules.django_rpc.explain import Facts, explain, read_facts, timeout_error
 from django_cfg.modules.django_rpc.intake import Request
 from django_cfg.modules.django_rpc.outgoing import AfterLoss, after_loss, prepare, read_answer
 from django_cfg.modules.django_rpc.recovery import (
@@ -112,12 +112,21 @@ def test_refusals_of_the_script_are_errors() -> None:
         (Facts(1, True, "", 0, 0, 1000, b"?"), "queued", "1000 or more"),
         (Facts(0, True, "", 0, 0, 3, b"?"), "no_server", "no server is alive; 3 "),
         (Facts(1, False, "", 0, 0, 0, b"="), "reply_lost", "reply was lost"),
+        (Facts(1, False, "", 0, 0, 0, b"=", stopped=True), "stopped", "the server stopped it then"),
         (Facts(1, False, "", 0, 0, 0, b""), "gone", "trimmed"),
     ],
 )
 def test_a_timeout_says_why(facts: Facts, state: str, words: str) -> None:
     assert explain(facts)[0] == state
     assert words in explain(facts)[1]
+
+
+def test_a_call_that_was_stopped_at_its_deadline_has_lost_no_reply() -> None:
+    late = protocol.dump_reply(Reply.of_error(CallTimeoutError()))
+    found = [1, 0, None, 0, 0, 0, protocol.finished_record(MARK, late, keyed=False)]
+
+    assert read_facts(found).stopped
+    assert not read_facts([*found[:-1], protocol.finished_record(MARK, b'{"result":5}', keyed=False)]).stopped
 
 
 def test_a_timeout_says_when_nothing_is_known() -> None:
@@ -131,6 +140,16 @@ def test_secrets_are_redacted_at_any_depth() -> None:
     line = redacted(b'{"user":{"Password":"a","name":"Ann"},"items":[{"cardNumber":"4111"}]}')
 
     assert line == '{"user":{"Password":"[redacted]","name":"Ann"},"items":[{"cardNumber":"[redacted]"}]}'
+
+
+@pytest.mark.parametrize("name", ["pwd", "jwt", "bearer", "csrf", "private", "signature", "user_pin", "pinCode"])
+def test_names_that_sound_secret(name: str) -> None:
+    assert redacted(b'{"%b":"a"}' % name.encode()) == f'{{"{name}":"[redacted]"}}'
+    assert redacted(b'{"shopping":"a"}') == '{"shopping":"a"}'
+
+
+def test_text_that_would_forge_a_log_is_escaped() -> None:
+    assert redacted('{"text":"a\u202eb\u2028c\x9b"}'.encode()) == r'{"text":"a\u202eb\u2028c\x9b"}'
 
 
 def test_long_lines_are_cut() -> None:

@@ -58,3 +58,17 @@ def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
         extra.require_redis()
     assert str(caught.value).endswith('which is not installed: pip install "django-cfg-realtime[redis]"')
     assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_somebody_forbids_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forbidden:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "redis":
+                raise ModuleNotFoundError(name)
+
+    monkeypatch.delitem(sys.modules, "redis", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Forbidden(), *sys.meta_path])
+
+    assert not extra.redis_is_installed()
+    with pytest.raises(RPCConfigurationError, match="needs the package redis, which is not installed"):
+        extra.require_redis()

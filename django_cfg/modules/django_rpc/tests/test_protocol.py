@@ -109,3 +109,39 @@ def test_the_wire_has_whole_seconds(seconds: float, written: int) -> None:
 def test_a_key_always_gives_the_same_id() -> None:
     assert protocol.keyed_correlation_id("m", "k") == protocol.keyed_correlation_id("m", "k")
     assert protocol.keyed_correlation_id("m", "k") != protocol.keyed_correlation_id("n", "k")
+
+
+@pytest.mark.parametrize(
+    "details",
+    [b'"\xff"', b'{"a":"\xff"}', b"5", b'{"a":1e999}'],
+    ids=["bytes", "inner-bytes", "no-object", "infinite"],
+)
+def test_an_error_with_unreadable_details_is_an_error_all_the_same(details: bytes) -> None:
+    message = b'{"correlation_id":"c1","success":false,"error":"boom","error_data":{"details":%b}}' % details
+
+    correlation_id, reply = protocol.read_response(message)
+
+    assert correlation_id == "c1"
+    assert reply.error is not None
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"\xff", b"null", b"[" * 100_000, b'{"correlation_id":5}', b'{"error":"\xff"}']
+)
+def test_an_unreadable_reply_is_malformed(message: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        protocol.read_response(message)
+
+
+@pytest.mark.parametrize(
+    ("reply", "final"),
+    [
+        (Reply(result=b"1"), True),
+        (Reply.of_error(RPCError("no", code=RPCErrorCode.APPLICATION_ERROR)), True),
+        (Reply.of_error(RPCError("late", code=RPCErrorCode.TIMEOUT)), False),
+        (Reply.of_error(RPCError("cut short", code=RPCErrorCode.OUTCOME_UNKNOWN)), False),
+        (Reply.of_error(RPCError("an older server", code=RPCErrorCode.METHOD_NOT_FOUND)), False),
+    ],
+)
+def test_what_answers_every_attempt_under_a_key(reply: Reply, final: bool) -> None:
+    assert protocol.is_final(reply) == final

@@ -119,6 +119,46 @@ def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         extra.require_grpc()
 
 
+@pytest.mark.parametrize(
+    "needing_it",
+    [
+        "from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingService",
+        "import django_cfg.apps.integrations.grpc.services.commands.examples.start",
+    ],
+)
+def test_importing_what_needs_grpc_says_so_also_where_an_import_hook_refuses_it(needing_it: str) -> None:
+    code = (
+        "import sys\n"
+        "class Hook:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('google', 'grpc'): raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Hook())\n"
+        "from django_cfg.apps.integrations.grpc.services.streaming import ConfigPresets, OutboundQueue\n"
+        f"{needing_it}\n"
+    )
+    root = Path(__file__).parents[5]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.stderr.endswith(
+        "ConfigurationError: streaming commands need gRPC, which is not installed: "
+        'pip install "django-cfg-realtime[grpc]"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "uses_tls"),
+    [
+        ({}, False),
+        ({"server_ca": "ca.pem"}, True),
+        ({"tls_server_name": "fleet.example"}, True),
+        ({"client_certificate": "c.pem", "client_key": "k.pem"}, True),
+        ({"tls_certificate": "c.pem", "tls_key": "k.pem"}, True),
+    ],
+)
+def test_clients_that_are_told_anything_of_tls_use_it(given: dict[str, str], uses_tls: bool) -> None:
+    """A process that only dials has no certificate of a server, and would send its token in the clear."""
+    assert GRPCConfig.model_validate(given).uses_tls is uses_tls
+
+
 def test_settings_checks_and_commands_need_no_grpc() -> None:
     """Every import of grpcio fails, as if it were not installed."""
     code = (

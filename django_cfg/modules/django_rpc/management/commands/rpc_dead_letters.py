@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.management.stream_choice import StreamChoiceCommand
+
+if TYPE_CHECKING:
+    from django_cfg.modules.django_rpc.dead_letters import DeadLetter
 
 
 class Command(StreamChoiceCommand):
@@ -18,6 +21,7 @@ class Command(StreamChoiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         what = parser.add_mutually_exclusive_group()
+        what.add_argument("--show", metavar="ID", help="print it as JSON, its payload included")
         what.add_argument("--requeue", metavar="ID", help="put it back: it runs again, for no caller's sake")
         what.add_argument("--drop", metavar="ID")
         parser.add_argument("--count", type=int, default=20, metavar="N", help="how many to list (default 20)")
@@ -26,8 +30,15 @@ class Command(StreamChoiceCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from django_cfg.modules.django_rpc import dead_letters
 
+        if options["count"] < 1:
+            raise CommandError("--count must be 1 or more")
         with self.opened(options) as (redis, keys):
-            if given := options["requeue"]:
+            if given := options["show"]:
+                letter = dead_letters.find_letter(redis, keys, given)
+                if letter is None:
+                    raise CommandError(f"there is no dead letter {given}")
+                self.stdout.write(json.dumps(_shown(letter), indent=2))
+            elif given := options["requeue"]:
                 signer = signer_for(get_config(), keys.stream)
                 self._say(dead_letters.requeue(redis, keys, given, signer), given, "is back in the stream")
             elif given := options["drop"]:
@@ -42,12 +53,16 @@ class Command(StreamChoiceCommand):
 
     def _list(self, letters: list[Any], *, as_json: bool) -> None:
         if as_json:
-            shown = [{**dataclasses.asdict(letter), "payload": letter.payload} for letter in letters]
-            for letter in shown:
-                del letter["fields"]
-            self.stdout.write(json.dumps(shown))
+            self.stdout.write(json.dumps([_shown(letter) for letter in letters]))
             return
         for letter in letters:
-            self.stdout.write(f"{letter.id}  {letter.deliveries} deliveries  {letter.reason}")
+            reason = "".join(mark if mark.isprintable() else " " for mark in letter.reason)
+            self.stdout.write(f"{letter.id}  {letter.deliveries} deliveries  {reason}")
         if not letters:
             self.stdout.write("no dead letters")
+
+
+def _shown(letter: DeadLetter) -> dict[str, Any]:
+    facts = dataclasses.asdict(letter)
+    del facts["fields"]
+    return {**facts, "payload": letter.payload}

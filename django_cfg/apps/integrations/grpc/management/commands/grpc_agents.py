@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_cfg.apps.integrations.grpc.conf import get_config
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.extra import require_grpc
+from django_cfg.apps.integrations.grpc.services.commands.address import dialled_address, local_name
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.listening import parse_address
 
@@ -47,8 +48,9 @@ class Command(BaseCommand):
         try:
             require_grpc()
             config = get_config()
-            host, port = parse_address(addrport, config.host) if addrport else (config.host, config.port)
-            return _list(config, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", timeout_seconds)
+            here = local_name(config.host)
+            host, port = parse_address(addrport, here) if addrport else (here, config.port)
+            return _list(config, dialled_address(host, port, config), timeout_seconds)
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
 

@@ -151,7 +151,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
         if self.stub_class is None or self.request_class is None:
             raise NotImplementedError(
                 f"{type(self).__name__} reaches other processes once stub_class and request_class are set to the"
-                " classes of its protocol, or _send_via_grpc is overridden"
+                " classes of its protocol; for send_command alone, _send_via_grpc may be overridden instead"
             )
         try:
             from django_cfg.apps.integrations.grpc.services.commands.remote import RemoteMethod

@@ -48,6 +48,9 @@ _OPTIONS = {
     "grpc.max_reconnect_backoff_ms": 1_000,
 }
 
+_AROUND_A_MESSAGE_BYTES = 64 * 1024
+"""What an answer has beside the agent's own message, which may be as large as any message."""
+
 _PROBE = "/grpc.health.v1.Health/Check"
 """Asked before the first command of a connection, so that a command is not given to one that may never come.
 
@@ -177,7 +180,8 @@ async def _awaited(begin: Callable[[], Any]) -> Any:
 
 
 def _open(address: str, config: GRPCConfig) -> grpc.Channel:
-    options = list((dict(client_options(config)) | _OPTIONS).items())
+    largest = {"grpc.max_receive_message_length": config.max_message_bytes + _AROUND_A_MESSAGE_BYTES}
+    options = list((dict(client_options(config)) | _OPTIONS | largest).items())
     credentials = channel_credentials(config)
     if credentials is None:
         return grpc.insecure_channel(address, options)

@@ -17,7 +17,7 @@ class CommandClientConfig:
     """One object may serve any number of clients: nothing ever changes it. Raises ConfigurationError."""
 
     queue_timeout: float = 5.0
-    """Seconds to wait for room in an agent's queue, in the process that has its stream; 0 does not wait."""
+    """Seconds that `send_command` waits for room in an agent's queue, in the process that has its stream; 0: none."""
     connect_timeout: float = 3.0
     """Seconds to wait for a connection to the server, which is kept and used again."""
     call_timeout: float = 5.0

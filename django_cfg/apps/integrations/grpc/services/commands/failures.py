@@ -23,8 +23,16 @@ __all__ = ["failure_of", "never_sent", "not_reached"]
 
 Code = grpc.StatusCode
 
-_NEVER_SENT = ("failed to connect to all addresses", "DNS resolution failed", "no address added out of total")
+_NEVER_SENT = (
+    "failed to connect to all addresses",
+    "DNS resolution failed",
+    "errors resolving",
+    "no address added out of total",
+)
 """How grpcio's text begins where there was no connection; with any other one the call may have been sent."""
+
+_TOO_LARGE = "message larger than max"
+"""In grpcio's text, whoever of the two has refused it."""
 
 _RAN_PERHAPS: dict[str, Any] = {"details": {"may_have_run": True}, "retryable": False}
 
@@ -38,6 +46,8 @@ def _timed_out(text: str) -> RPCError:
 
 
 def _limited(text: str) -> RPCError:
+    if _TOO_LARGE in text:
+        return InvalidParamsError(f"the command is larger than GRPC['max_message_bytes']: {text}")
     return CommandError(f"the server takes no more: {text}", code=RPCErrorCode.RATE_LIMIT_EXCEEDED, retryable=False)
 
 

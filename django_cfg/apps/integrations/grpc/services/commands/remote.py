@@ -95,7 +95,7 @@ class RemoteMethod:
                 f"to wait for an agent from another process, {type(request).__name__} needs the fields"
                 f" {' and '.join(missing)}: see fleet.proto among the examples"
             )
-        request.wait_for, request.timeout_ms = order.wait_for, round(order.timeout_seconds * 1000)
+        request.wait_for, request.timeout_ms = order.wait_for, max(1, round(order.timeout_seconds * 1000))
         return request
 
 

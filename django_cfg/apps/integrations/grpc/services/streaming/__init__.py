@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from django_cfg.apps.integrations.grpc.extra import require_grpc
 from django_cfg.apps.integrations.grpc.services.streaming.config import (
     BidirectionalStreamingConfig,
     ConfigPresets,
@@ -45,4 +46,8 @@ _LAZY = {"BidirectionalStreamingService": "service", "OutboundQueue": "outbound"
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    except ImportError:
+        require_grpc()
+        raise

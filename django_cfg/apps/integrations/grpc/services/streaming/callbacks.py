@@ -29,6 +29,9 @@ __all__ = ["Callbacks", "was_cancelled"]
 TMessage = TypeVar("TMessage")
 TCommand = TypeVar("TCommand")
 
+MOST_UNTOLD = 1_000
+"""Callbacks under way beside the streams; beyond, errors are only logged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Callbacks(Generic[TMessage, TCommand]):
@@ -80,9 +83,9 @@ class Callbacks(Generic[TMessage, TCommand]):
         return True
 
     def failed(self, agent_id: str, name: str, error: BaseException) -> None:
-        """Log it, and tell `on_error` by and by."""
+        """Log it, and tell `on_error` by and by, unless that is far behind: how many fail is the agents' choice."""
         self.logger.error("%s failed for agent %a", name, agent_id, exc_info=error, extra=about(client=agent_id))
-        if self.on_error is not None:
+        if self.on_error is not None and len(self.background) < MOST_UNTOLD:
             self.background.spawn(self._tell(self.on_error, agent_id, error))
 
     def undelivered(self, agent_id: str, commands: list[TCommand], reason: str) -> None:
@@ -91,7 +94,11 @@ class Callbacks(Generic[TMessage, TCommand]):
         if not commands:
             return
         self.logger.warning(
-            "%d commands to agent %a were not sent: %s", len(commands), agent_id, reason, extra=about(client=agent_id)
+            "%d commands may not have reached agent %a: %s",
+            len(commands),
+            agent_id,
+            reason,
+            extra=about(client=agent_id),
         )
         if self.on_undelivered is not None:
             self.background.spawn(self._report(self.on_undelivered, agent_id, commands, reason))

@@ -93,12 +93,13 @@ class StreamCommands(Generic[TCommand]):
         return None
 
     def _reported(self, command: Command[TCommand], report: CommandReport, message: Any) -> None:
-        ran = command.stage is Stage.ACKNOWLEDGED or report.outcome is not CommandOutcome.REJECTED
-        if report.outcome is CommandOutcome.ACKNOWLEDGED:
+        outcome = CommandOutcome(report.outcome)  # applications also give the plain word
+        ran = command.stage is Stage.ACKNOWLEDGED or outcome is not CommandOutcome.REJECTED
+        if outcome is CommandOutcome.ACKNOWLEDGED:
             command.stage = Stage.ACKNOWLEDGED
             if command.wait_for != "acknowledged":
                 return
-        self._settle(command, Settled(report.outcome, ran, report.detail, message))
+        self._settle(command, Settled(outcome, ran, report.detail, message))
 
     def expire(self, command: Command[TCommand]) -> None:
         """Its deadline has passed: what was not sent will not be."""

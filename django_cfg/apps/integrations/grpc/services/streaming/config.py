@@ -36,9 +36,16 @@ class PingStrategy(StrEnum):
 class BidirectionalStreamingConfig(TypedSettings):
     """All times are in seconds. One object may serve any number of services: it never changes."""
 
-    streaming_mode: StreamingMode = StreamingMode.ANEXT
-    ping_strategy: PingStrategy = PingStrategy.INTERVAL
-    ping_interval: float = Field(default=5.0, gt=0, le=300)
+    streaming_mode: StreamingMode = Field(
+        default=StreamingMode.ANEXT, description="Either spelling: messages are read one after the other."
+    )
+    ping_strategy: PingStrategy = Field(
+        default=PingStrategy.INTERVAL,
+        description="Ping at every interval, only after one in which nothing was sent, or never.",
+    )
+    ping_interval: float = Field(
+        default=5.0, gt=0, le=300, description="Seconds between pings; at most 60 while pings are sent."
+    )
     ping_timeout: float | None = Field(
         default=None, gt=0, le=600, description="Longest silence after a ping; six intervals if not given."
     )
@@ -59,7 +66,9 @@ class BidirectionalStreamingConfig(TypedSettings):
         default=True,
         description="Log streams that come and go; failures of the application's callbacks are always logged.",
     )
-    logger_name: str | None = Field(default=None, min_length=1, max_length=100)
+    logger_name: str | None = Field(
+        default=None, min_length=1, max_length=100, description="Logger of the service; `django_cfg.grpc` if not given."
+    )
     connection_timeout: float | None = Field(
         default=None, gt=0, le=3600, description="Longest life of one stream; the agent is then told to connect again."
     )

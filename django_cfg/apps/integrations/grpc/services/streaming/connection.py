@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ LEAVE_SECONDS = 1.0
 """How long a write may go on once the stream is to end; an agent that does not read is then cut off."""
 FLUSH_SECONDS = 10.0
 GOODBYE = Ending("OK", "the agent has closed its side of the stream")
+UNREAD = Ending("DEADLINE_EXCEEDED", "the agent has not read in time what was sent before the end of its stream")
 
 
 class Table(Protocol[TMessage, TCommand]):
@@ -65,7 +67,7 @@ class Connection(Generic[TMessage, TCommand]):
         "_context",
         "_final",
         "_loop",
-        "_refused_reports",
+        "_refusals",
         "_rpc",
         "_session",
         "_table",
@@ -111,7 +113,7 @@ class Connection(Generic[TMessage, TCommand]):
         self._session = Session(config, self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
         self.in_hand: Any = None
-        self._refused_reports = 0
+        self._refusals: tuple[Refusal, ...] = ()
         self._closed = self._aborted = False
         self._final = Ending("OK")
         self.turns: Turns[TMessage] = Turns(agent_id, calls, config, self._session, self.queue, self.end, self._over)
@@ -148,13 +150,18 @@ class Connection(Generic[TMessage, TCommand]):
             self.last_ack_at = time.time()
 
     def _refuse_report(self, refusal: Refusal) -> None:
-        """Only the first one of a stream is logged: how many there are is the agent's choice."""
+        """Only the first of a kind is logged: how many there are is the agent's choice.
+
+        That nobody waits for a report, any more or at all, is no fault of the agent's.
+        """
         self._calls.counts.refused_reports += 1
-        self._refused_reports += 1
-        if self._refused_reports == 1:
-            self._calls.logger.warning(
-                "a report of agent %a was refused: %s", self.agent_id, refusal, extra=about(client=self.agent_id)
-            )
+        if refusal in self._refusals:
+            return
+        self._refusals += (refusal,)
+        level = logging.INFO if refusal is Refusal.NOT_IN_FLIGHT else logging.WARNING
+        self._calls.logger.log(
+            level, "a report of agent %a was refused: %s", self.agent_id, refusal, extra=about(client=self.agent_id)
+        )
 
     def prepare(self, item: Any) -> TCommand | None:
         """What is to be written for an item of the queue; None when that is nothing."""
@@ -185,9 +192,7 @@ class Connection(Generic[TMessage, TCommand]):
             return None
 
     def say(self, create: Callable[[], TCommand], name: str) -> None:
-        """Send a message of the server itself, in front of all commands; one that still waits is enough."""
-        if self.queue.has_urgent:
-            return
+        """Send a message of the server itself, in front of all commands."""
         try:
             self.queue.put_urgent(Control(create()))
         except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
@@ -234,8 +239,10 @@ class Connection(Generic[TMessage, TCommand]):
         self._calls.undelivered(self.agent_id, [command.payload for command in unsent], reason)
 
     def _cut_off(self) -> None:
-        """The agent does not read: its status has to overtake the write that blocks."""
+        """The agent does not read: its status, which OK cannot be then, has to overtake the write that blocks."""
         if self._rpc is not None:
+            if self.end().status == "OK":
+                self.ending = UNREAD
             self._calls.late_statuses.spawn(self._abort_late())
             self._loop.call_soon(self._rpc.cancel)
 
@@ -288,7 +295,8 @@ class Connection(Generic[TMessage, TCommand]):
             return
         if due is Due.PING:
             self._calls.counts.pings += 1
-            self.say(self._calls.create_ping, "ping_message_creator")
+            if not self.queue.has_urgent:  # one that still waits is enough
+                self.say(self._calls.create_ping, "ping_message_creator")
         self._arm()
 
     def status(self) -> AgentStatus:

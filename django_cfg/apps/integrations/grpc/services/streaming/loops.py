@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ class OwningLoop:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
 
     def adopt(self, is_free: bool) -> bool:
         """Whether the running loop was not the owner before. Raises RuntimeError if one is that is not free."""
@@ -27,12 +29,13 @@ class OwningLoop:
             return False
         if self.runs and not is_free:
             raise RuntimeError("the streams of one service must all be served by one event loop; use one service each")
-        self._loop = loop
+        self._loop, self._pid = loop, os.getpid()
         return True
 
     @property
     def runs(self) -> bool:
-        return self._loop is not None and self._loop.is_running()
+        """Never in a forked child: the thread that runs the loop has stayed in the parent."""
+        return self._loop is not None and self._loop.is_running() and self._pid == os.getpid()
 
     @property
     def is_here(self) -> bool:

@@ -28,6 +28,7 @@ TCommand = TypeVar("TCommand")
 FIRST_MESSAGE_SECONDS = 30.0
 UNREADABLE = Ending("INVALID_ARGUMENT", "a message could not be read")
 NO_ID = Ending("INVALID_ARGUMENT", "the agent's id cannot be read from its first message")
+NOT_IDENTIFIED = Ending("INTERNAL", "the server failed to find out whose credentials these are")
 NO_MESSAGE = Ending("INVALID_ARGUMENT", "the first message must carry the agent's id, and there was none")
 NOT_IN_TIME = Ending("DEADLINE_EXCEEDED", "the first message, which carries the agent's id, has not come in time")
 SUPERSEDED = Ending("ABORTED", "superseded by a newer stream of the same agent")
@@ -90,15 +91,14 @@ class Reading(Generic[TMessage, TCommand]):
     def _broken(
         self, connection: Connection[TMessage, TCommand] | None, opening: Opening[TMessage, TCommand], error: Exception
     ) -> None:
+        if opening.done() if connection is None else connection.ending is not None:
+            return
+        agent_id = "" if connection is None else connection.agent_id
+        text = "a message of agent %a could not be read: %s"
+        self._calls.logger.warning(text, agent_id, type(error).__name__, extra=about(client=agent_id))
         if connection is None:
             _open(opening, UNREADABLE)
-        elif connection.ending is None:
-            self._calls.logger.warning(
-                "a message of agent %a could not be read: %s",
-                connection.agent_id,
-                type(error).__name__,
-                extra=about(client=connection.agent_id),
-            )
+        else:
             connection.end(UNREADABLE)
 
     def _admit(
@@ -109,7 +109,12 @@ class Reading(Generic[TMessage, TCommand]):
         except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
             self._calls.failed("", "client_id_extractor", error)
             return NO_ID
-        refusal = refusal_of(claimed, self._identity_of(context))
+        try:
+            authenticated = self._identity_of(context)
+        except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
+            self._calls.failed("", "identity_of", error)
+            return NOT_IDENTIFIED
+        refusal = refusal_of(claimed, authenticated)
         if refusal is not None:
             self._calls.logger.warning("a stream was refused: %s", refusal.sentence, extra=about(client=str(claimed)))
             return refusal

@@ -92,7 +92,7 @@ class Sending(Generic[TMessage, TCommand]):
             raise ValueError(f"wait_for must be 'completed' or 'acknowledged', not {wait_for!r}")
         if not 0 < timeout_seconds < math.inf:
             raise ValueError(f"timeout must be a number of seconds above 0, not {timeout_seconds!r}")
-        return self._calls.command_id_of(command)
+        return _checked_id(self._calls.command_id_of(command))
 
     async def _settled(
         self,
@@ -128,6 +128,12 @@ class Sending(Generic[TMessage, TCommand]):
         loop = asyncio.get_running_loop()
         while self._awaited and (left := deadline - loop.time()) > 0:
             await asyncio.wait(self._awaited, timeout=left)
+
+
+def _checked_id(found: object) -> str:
+    if not isinstance(found, str) or not found:
+        raise ValueError(f"a command needs an id to be executed: command_id_of must return a text, not {found!r:.60}")
+    return found
 
 
 async def _put(connection: Connection[Any, Any], item: object, timeout_seconds: float | None) -> bool:

@@ -123,6 +123,8 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
                 await self._refuse(context, opened)
                 return
             connection = opened
+            if self._draining.under_way:
+                connection.end(DRAINING)
             queue = connection.queue
             while True:
                 item = queue.take()
@@ -217,6 +219,8 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
 
     async def drain(self, grace_seconds: float) -> None:
         """Finish what is under way, tell the agents, end all streams; new streams and commands are refused."""
+        if not self._home.runs:  # no agent has come yet, and none shall while the server ends
+            self._enter_loop()
         await self._run(lambda: self._draining.drain(grace_seconds), None, None)
 
     async def _run(self, work: Callable[[], Coroutine[Any, Any, T]], absent: T, lost: T) -> T:

@@ -32,6 +32,7 @@ Result = CommandResult[pb2.AgentMessage]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _DEFAULT_MS = 5_000
+_ANSWER_SECONDS = 0.5
 _WAITS: dict[str, WaitFor] = {"acknowledged": "acknowledged", "completed": "completed"}
 _OUTCOMES = {
     pb2.Report.ACKNOWLEDGED: CommandOutcome.ACKNOWLEDGED,
@@ -76,7 +77,7 @@ class FleetServicer(pb2_grpc.FleetServicer):
         self, request: pb2.SendCommandRequest, context: Context
     ) -> pb2.SendCommandResponse:
         if not request.wait_for:
-            return await self._send(request)
+            return await self._send(request, context)
         wait_for = _WAITS.get(request.wait_for)
         if wait_for is None:
             text = f"wait_for must be empty, 'acknowledged' or 'completed', not {request.wait_for!a:.40}"
@@ -87,14 +88,17 @@ class FleetServicer(pb2_grpc.FleetServicer):
             )
         except CommandError as error:
             await context.abort(grpc.StatusCode.ALREADY_EXISTS, error.message)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return _response(result)
 
     async def _greet(self, client_id: str) -> None:
         """The first message tells a bot the epoch of its stream, and what time it is here."""
         await self._streaming_service.send_to_client(client_id, pb2.Command(ping=pb2.Ping()))
 
-    async def _send(self, request: pb2.SendCommandRequest) -> pb2.SendCommandResponse:
-        accepted = await self._streaming_service.send_to_client(request.client_id, request.command)
+    async def _send(self, request: pb2.SendCommandRequest, context: Context) -> pb2.SendCommandResponse:
+        room_seconds = _room_seconds(self._streaming_service.config, context)
+        accepted = await self._streaming_service.send_to_client(request.client_id, request.command, room_seconds)
         return pb2.SendCommandResponse(
             success=accepted,
             outcome=CommandOutcome.DELIVERED if accepted else CommandOutcome.NOT_CONNECTED,
@@ -113,6 +117,15 @@ def _seconds(request: pb2.SendCommandRequest, context: Context) -> float:
     asked = (request.timeout_ms or _DEFAULT_MS) / 1000
     left = cast("float | None", context.time_remaining())  # the annotation forgets calls without a deadline
     return asked if left is None else max(min(asked, left), 0.001)
+
+
+def _room_seconds(config: BidirectionalStreamingConfig, context: Context) -> float | None:
+    """How long to wait for room in the queue: not so long that the caller no longer hears that there was none."""
+    left = cast("float | None", context.time_remaining())
+    if left is None:
+        return config.queue_timeout
+    heard = max(0.0, left - _ANSWER_SECONDS)
+    return heard if config.queue_timeout is None else min(heard, config.queue_timeout)
 
 
 def _response(result: Result) -> pb2.SendCommandResponse:

@@ -19,7 +19,10 @@ from django_cfg.apps.integrations.grpc.services.commands.examples.agent import A
 from django_cfg.apps.integrations.grpc.services.commands.examples.bot import Bot
 from django_cfg.apps.integrations.grpc.services.commands.examples.journal import Journal
 from django_cfg.apps.integrations.grpc.services.commands.examples.server import FleetServicer
-from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingService
+from django_cfg.apps.integrations.grpc.services.streaming import (
+    BidirectionalStreamingConfig,
+    BidirectionalStreamingService,
+)
 
 PATIENCE_SECONDS = 20.0
 
@@ -29,8 +32,8 @@ _T = TypeVar("_T")
 class Recording(FleetServicer):
     """Notes from where each command came, and with what."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, config: BidirectionalStreamingConfig | None = None) -> None:
+        super().__init__(config)
         self.peers: list[str] = []
         self.metadata: list[dict[str, Any]] = []
         self.remaining_seconds: list[float] = []
@@ -51,14 +54,15 @@ class Recording(FleetServicer):
 class Serving:
     """The server's event loop runs in a thread of its own, as in a process of its own."""
 
-    def __init__(self, config: GRPCConfig, port: int) -> None:
-        self.servicer = Recording()
+    def __init__(self, config: GRPCConfig, port: int, streaming: BidirectionalStreamingConfig | None = None) -> None:
+        self.servicer = Recording(streaming)
         self.port = port
         self._config = config
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._agents: list[asyncio.Future[None]] = []
+        self._streams: list[Any] = []
         self._server: grpc.aio.Server = self.run(self._start())
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
@@ -68,6 +72,25 @@ class Serving:
     def connect(self, agent_id: str, token: str = "") -> None:
         """Returns when its stream is open."""
         self.run(self._connect(agent_id, token))
+
+    def open_stream(self, agent_id: str, answer: pb2.AgentMessage | None = None) -> None:
+        """Every order on it is answered alike; without an answer nobody even reads."""
+        self.run(self._open_stream(agent_id, answer))
+
+    async def _open_stream(self, agent_id: str, answer: pb2.AgentMessage | None) -> None:
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}")
+        stub: Any = pb2_grpc.FleetStub(channel)
+        call = stub.Connect()
+        self._streams.append((channel, call))
+        await call.write(pb2.AgentMessage(agent_id=agent_id, hello=pb2.Hello()))
+        await self._until_connected(agent_id)
+        if answer is not None:
+            self._agents.append(asyncio.ensure_future(self._answer(call, answer)))
+
+    async def _answer(self, call: Any, answer: pb2.AgentMessage) -> None:
+        async for command in call:
+            if command.WhichOneof("body") != "ping":
+                await call.write(answer)
 
     def stop(self) -> None:
         self.run(self._stop())
@@ -91,6 +114,9 @@ class Serving:
         journal = Journal()
         agent = Agent(agent_id, stub, Bot(), journal, token)
         self._agents.append(asyncio.ensure_future(self._run(agent, channel, journal)))
+        await self._until_connected(agent_id)
+
+    async def _until_connected(self, agent_id: str) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not self.servicer.service.is_client_connected(agent_id):  # noqa: ASYNC110 - nothing announces it
                 await asyncio.sleep(0.005)
@@ -104,13 +130,18 @@ class Serving:
         for agent in self._agents:
             agent.cancel()
         await asyncio.gather(*self._agents, return_exceptions=True)
+        for channel, call in self._streams:
+            call.cancel()
+            await channel.close()
         await self._server.stop(0)
 
 
 @contextmanager
-def served(config: GRPCConfig | None = None, port: int = 0) -> Generator[Serving]:
+def served(
+    config: GRPCConfig | None = None, port: int = 0, streaming: BidirectionalStreamingConfig | None = None
+) -> Generator[Serving]:
     """At that port, or any free one."""
-    serving = Serving(config or GRPCConfig(), port)
+    serving = Serving(config or GRPCConfig(), port, streaming)
     try:
         yield serving
     finally:

@@ -152,6 +152,8 @@ def test_a_way_of_its_own_works_without_async_too() -> None:
     client = OwnWay("bot-1")
     assert client.send_command_sync(pb2.Command(command_id="yes")) is True
     assert client.send_command_sync(pb2.Command(command_id="no")) is False
+    with pytest.raises(NotImplementedError, match="for send_command alone, _send_via_grpc"):
+        client.execute_command_sync(pb2.Command(command_id="yes"))
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
@@ -185,3 +187,4 @@ def test_only_a_known_text_means_that_nothing_was_sent() -> None:
         failure_of(Ended(unavailable, "failed to connect to all addresses; x"), "a:1"), ServiceUnavailableError
     )
     assert isinstance(failure_of(Ended(unavailable, "Socket closed"), "a:1"), CommandError)
+    assert isinstance(failure_of(Ended(unavailable, "errors resolving a:1: not found"), "a:1"), ServiceUnavailableError)

@@ -17,7 +17,7 @@ from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_p
 from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient, new_command_id
 from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
 from django_cfg.apps.integrations.grpc.services.commands.tests.serving import Serving, served
-from django_cfg.apps.integrations.grpc.services.streaming import CommandOutcome
+from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingConfig, CommandOutcome
 from django_cfg.apps.integrations.grpc.tokens import create_agent_token
 from django_cfg.errors import CommandError, InvalidParamsError, ServiceUnavailableError, UnauthorizedError
 
@@ -247,3 +247,42 @@ async def test_commands_carry_the_credentials_of_the_settings(
         with pytest.raises(UnauthorizedError):
             FleetCommandClient("bot-1").send_command_sync(start())
         assert len(serving.servicer.requests) == 3
+
+
+async def test_a_full_queue_is_said_before_the_caller_gives_up() -> None:
+    """The server waits for room as long as it may by its own settings, but never past the caller's deadline."""
+    with served(streaming=BidirectionalStreamingConfig(max_queue_size=1)) as serving:
+        serving.open_stream("bot-1")
+        large = pb2.Command(command_id="large", start=pb2.Start(reason="x" * 100_000))
+        service = serving.servicer.service
+        while await service.send_to_client("bot-1", large, timeout=0.3):
+            pass
+        client = FleetCommandClient("bot-1", config=CommandClientConfig(call_timeout=1.0), grpc_port=serving.port)
+
+        assert await client.send_command(start()) is False
+
+
+async def test_a_command_without_an_id_is_a_bad_request(serving: Serving) -> None:
+    with pytest.raises(InvalidParamsError, match="needs an id"):
+        await FleetCommandClient("bot-1").execute_command(pb2.Command(start=pb2.Start()))
+
+
+async def test_no_time_is_so_short_that_it_counts_as_none(serving: Serving) -> None:
+    """Without one, the server waits as long as it likes."""
+    await FleetCommandClient("bot-1").execute_command(start(), 0.0001)
+    assert [request.timeout_ms for request in serving.servicer.requests] == [1]
+
+
+async def test_the_largest_message_of_an_agent_comes_back_whole(settings: Any) -> None:
+    limits: dict[str, Any] = {"max_message_bytes": 8192}
+    with served(GRPCConfig(**limits)) as serving:
+        settings.GRPC = {**limits, "port": serving.port}
+        report = pb2.Report(command_id="1", stage=pb2.Report.COMPLETED, detail="x" * 8000)
+        message = pb2.AgentMessage(agent_id="bot-1", report=report)
+        report.detail += "x" * (8192 - message.ByteSize())
+        serving.open_stream("bot-1", pb2.AgentMessage(agent_id="bot-1", report=report))
+        result = await FleetCommandClient("bot-1").execute_command(start("1"))
+        assert (result.outcome, len(result.detail)) == (COMPLETED, len(report.detail))
+
+        with pytest.raises(InvalidParamsError, match="larger than GRPC"):
+            await FleetCommandClient("bot-1").send_command(pb2.Command(start=pb2.Start(reason="x" * 8192)))

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_a_service_without_agents_is_replaced_with_a_warning(caplog: pytest.LogC
         register_streaming_service("fleet", successor)
     assert get_streaming_service("fleet") is successor
     assert "'fleet'" in caplog.text
+
+
+@pytest.mark.parametrize("stand_in", [object(), Mock()], ids=["object", "mock"])
+def test_a_stand_in_has_no_agents(stand_in: Any) -> None:
+    register_streaming_service("fleet", stand_in)
+    service = new_service()
+    register_streaming_service("fleet", service)
+    assert get_streaming_service("fleet") is service
 
 
 def test_a_service_with_agents_is_replaced_only_when_that_is_meant(serving: Serving) -> None:

@@ -56,6 +56,19 @@ def test_sent_acknowledged_completed() -> None:
     assert len(commands) == 0
 
 
+def test_reports_may_use_the_plain_words() -> None:
+    """As an application without type checks does: the word is taken for what it means."""
+    caller, refused = Caller(), Caller("2")
+    commands = added(caller, refused)
+    for one in (caller, refused):
+        commands.may_send(one.command, 1.0)
+
+    for word, command_id in (("acknowledged", "1"), ("rejected", "2")):
+        assert commands.report(CommandReport(command_id, word), None) is None  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert caller.told == []
+    assert refused.outcome == (CommandOutcome.REJECTED, False)
+
+
 def test_acknowledged_may_be_enough() -> None:
     caller = Caller(wait_for="acknowledged")
     commands = added(caller)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -86,3 +87,18 @@ def test_a_loop_that_has_ended_is_told() -> None:
     assert not home.runs
     with pytest.raises(ConnectionError):
         home.run_blocking(thread_name)
+
+
+async def test_in_a_forked_child_no_loop_runs() -> None:
+    """Its copy of the loop looks as if it did; who gave it work would wait for ever."""
+    home = OwningLoop()
+    home.adopt(is_free=False)
+
+    def runs_in_a_child() -> int:
+        child = os.fork()
+        if child == 0:
+            os._exit(home.runs)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert home.runs
+    assert await asyncio.to_thread(runs_in_a_child) == 0

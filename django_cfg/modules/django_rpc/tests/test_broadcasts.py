@@ -1,0 +1,46 @@
+"""What is published may be anything, and nobody waits for it: whoever hears it goes on hearing."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from django_cfg.errors import PublishError
+from django_cfg.modules.django_rpc.broadcasts import deliver_published
+
+
+class Nowhere:
+    """Delivers nothing, for the reason that it is given."""
+
+    def __init__(self, reason: Exception) -> None:
+        self._reason = reason
+
+    async def to_user(self, user_id: str, event: str, data: Any) -> int:
+        raise self._reason
+
+    async def to_room(self, room: str, event: str, data: Any) -> int:
+        raise self._reason
+
+    async def to_all(self, event: str, data: Any) -> int:
+        raise self._reason
+
+
+@pytest.mark.parametrize("reason", [PublishError("refused"), ValueError("'a b' cannot be a user id")])
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (b'{"target":"user","user_id":"a b","event_type":"e","payload":{}}', "did not reach browsers"),
+        (b'{"target":"all","event_type":"e","payload":{}}', "did not reach browsers"),
+        (b'{"target":"nobody"}', "is no BroadcastRequest"),
+        (b"\xff", "is no BroadcastRequest"),
+    ],
+)
+async def test_a_broadcast_that_cannot_be_delivered_is_said_in_the_log(
+    reason: Exception, message: bytes, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "django_cfg.rpc.redis"):
+        await deliver_published(Nowhere(reason), message)
+
+    assert said in caplog.text
