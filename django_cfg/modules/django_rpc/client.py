@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.explain import stopped_error
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
+from django_cfg.modules.django_rpc.protocol import NO_DEADLINE_SECONDS
 from django_cfg.modules.django_rpc.signing import Signer, is_user_id
 from django_cfg.modules.django_rpc.slots import Outcome
 from django_cfg.modules.django_rpc.transport import Transport as CallTransport
@@ -179,8 +179,8 @@ class WebSocketRPCClient:
 
     def _attempt(self, method: str, params: Params, timeout: float | None, key: str = "", as_user: str = "") -> Attempt:
         seconds = self._config.rpc_timeout if timeout is None else timeout
-        if not 0 < seconds < math.inf:
-            raise ValueError(f"timeout must be greater than 0 seconds, and finite, not {seconds!r}")
+        if not 0 < seconds <= NO_DEADLINE_SECONDS:
+            raise ValueError(f"timeout must be greater than 0 and at most {NO_DEADLINE_SECONDS:g} s, not {seconds!r}")
         return self._observed(self._prepared(method, params, float(seconds), key, as_user))
 
     def _attempts(self, stack: ExitStack, calls: Sequence[RPCCall], timeout: float | None) -> list[Attempt]:

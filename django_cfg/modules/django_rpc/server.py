@@ -86,7 +86,8 @@ class StreamServer:
         self._replies = DirectRedis(config)
         self._writer = AsyncRedis(config, max(1, min(4, config.redis_max_connections - OTHER_CONNECTIONS)))
         self._lanes = Lanes(self._options.database_lanes)
-        bound = self._options.concurrency
+        # Reading keeps the bound; what a lost answer had named before a takeover is read again, and never refused.
+        bound = self._options.concurrency + MOST_AT_ONCE
         self._runner = CallRunner(router, lanes=self._lanes, limits=Limits(bound, bound))
         self._heartbeat_seconds = min(HEARTBEAT_SECONDS, config.liveness_timeout / 5)
         self._liveness = Liveness(

@@ -105,8 +105,8 @@ def test_a_missed_deadline_names_method_and_seconds(site: Site) -> None:
     assert caught.value.timeout_seconds == 0.3
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
-def test_a_timeout_must_be_greater_than_zero(site: Site, timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [0, -1, 86_401, float("nan"), float("inf")])
+def test_a_timeout_must_be_greater_than_zero_and_no_more_than_a_day(site: Site, timeout: float) -> None:
     with pytest.raises(ValueError, match="greater than 0"):
         site.client.call("echo", timeout=timeout)
 

@@ -32,7 +32,7 @@ Result = CommandResult[pb2.AgentMessage]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _DEFAULT_MS = 5_000
-_ANSWER_SECONDS = 0.5
+_ANSWER_SECONDS = 1.0
 _WAITS: dict[str, WaitFor] = {"acknowledged": "acknowledged", "completed": "completed"}
 _OUTCOMES = {
     pb2.Report.ACKNOWLEDGED: CommandOutcome.ACKNOWLEDGED,

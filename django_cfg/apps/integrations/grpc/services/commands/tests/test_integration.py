@@ -257,7 +257,7 @@ async def test_a_full_queue_is_said_before_the_caller_gives_up() -> None:
         service = serving.servicer.service
         while await service.send_to_client("bot-1", large, timeout=0.3):
             pass
-        client = FleetCommandClient("bot-1", config=CommandClientConfig(call_timeout=1.0), grpc_port=serving.port)
+        client = FleetCommandClient("bot-1", config=CommandClientConfig(call_timeout=2.0), grpc_port=serving.port)
 
         assert await client.send_command(start()) is False
 
