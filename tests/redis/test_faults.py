@@ -16,7 +16,11 @@ import pytest
 from django_cfg.errors import RPCConnectionError, RPCError, RPCErrorCode, RPCTimeoutError
 from django_cfg.modules.django_rpc.client import WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.demux import SharedPath
+from django_cfg.modules.django_rpc.outgoing import prepare
+from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.redis_transport import RedisTransport
+from django_cfg.modules.django_rpc.slots import sync_slots
 from django_cfg.tests.websocket.redis_server import RedisServer
 from django_cfg.tests.websocket.serving import Handlers, serving
 from tests.redis.wire import BOUND_SECONDS, GROUP, STREAM, is_clean, wait_until
@@ -407,6 +411,19 @@ def test_links_that_break_are_not_used_up(config: WebSocketRPCConfig, redis: Any
             redis.client_kill_filter(_type="normal", skipme=True) if n % 2 else None
             wait_until(lambda: answers(client))
     client.close()
+
+
+def test_a_call_that_meets_the_end_of_its_client_is_told(config: WebSocketRPCConfig) -> None:
+    """One thread closes what another has just looked up."""
+    path = SharedPath(config, Keys(STREAM, GROUP, config.response_key_prefix))
+    path.close()
+    (slot,), wait = sync_slots([prepare("echo", b"{}", 60.0)])
+
+    path.submit([slot])
+    wait(BOUND_SECONDS)
+
+    assert isinstance(slot.outcome, RPCConnectionError)
+    assert slot.outcome.code == RPCErrorCode.OUTCOME_UNKNOWN
 
 
 def test_neither_side_has_more_connections_than_it_may(

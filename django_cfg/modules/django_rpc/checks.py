@@ -127,4 +127,5 @@ def _is_open(url: str) -> bool:
         watched = read_sentinel_url(url)
         return not watched.password and not {host for host, _ in watched.sentinels} <= set(_LOCAL)
     parts = urlsplit(url)
-    return parts.scheme in ("redis", "rediss") and parts.hostname not in _LOCAL and not parts.password
+    has_password = parts.password or "password" in parse_qs(parts.query)
+    return parts.scheme in ("redis", "rediss") and parts.hostname not in _LOCAL and not has_password

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,6 +14,7 @@ from django_cfg.typed_settings import TypedSettings
 __all__ = ["WebSocketRPCConfig"]
 
 SHORTEST_KEY = 32
+URL_OPTIONS = ("db", "username", "password")
 OWN_KEYS = ("rpc:servers:", "rpc:call:", "rpc:listener:")
 LONGEST_TIMEOUT_SECONDS = 300
 """The most that the wire allows."""
@@ -95,8 +96,10 @@ class WebSocketRPCConfig(TypedSettings):
             raise ValueError("this is no redis://, rediss://, unix://, sentinel:// or memory:// URL")
         if url.startswith("redis"):
             _check_address(url)
-        elif url.startswith("sentinel:"):
+        if url.startswith("sentinel:"):
             read_sentinel_url(url)
+        else:
+            _check_options(url)
         return url
 
     @field_validator("signing_key")
@@ -156,3 +159,12 @@ def _check_address(url: str) -> None:
         ) from None
     if not parts.path.removeprefix("/").isdecimal() and parts.path not in ("", "/"):
         raise ValueError("what follows the host must be the number of a database, as in redis://localhost:6379/2")
+
+
+def _check_options(url: str) -> None:
+    """Others would win over our own: with a protocol or a timeout from there nothing would work as it is meant to."""
+    for name in parse_qs(urlsplit(url).query, keep_blank_values=True):
+        if name not in URL_OPTIONS and not (name.startswith("ssl_") and url.startswith("rediss:")):
+            raise ValueError(
+                f"{name!r} is no option for this URL: it takes {', '.join(URL_OPTIONS)}, and with rediss:// ssl_..."
+            )

@@ -64,13 +64,15 @@ class SharedPath:
                 # Two calls may share a correlation id, which belongs to their key; the reply is for both.
                 self._pending.setdefault(slot.outgoing.correlation_id, []).append(slot)
                 self._queue.append(slot)
-            if not self._threads:
+            if not self._threads and not self._closed:
                 self._start()
         # Whoever clears them looks again afterwards; setting what is set would cost every call a lock of its own.
         if not self._to_write.is_set():
             self._to_write.set()
         if not self._to_read.is_set():
             self._to_read.set()
+        if self._closed:  # by another thread, and perhaps before these were there to be found
+            self._settle_closed()
 
     def forget(self, slot: Slot) -> bool:
         """Whether it was still pending; nothing settles it any more."""
@@ -90,10 +92,13 @@ class SharedPath:
         self._to_read.set()
         for thread in self._threads:
             thread.join(SLICE_SECONDS + 1)
-        for slot in self._all_pending():
-            self._settle(slot, outcome_unknown(slot.outgoing.method, "the client was closed while it waited"))
+        self._settle_closed()
         self._reader.close()
         self._writer.close()
+
+    def _settle_closed(self) -> None:
+        for slot in self._all_pending():
+            self._settle(slot, outcome_unknown(slot.outgoing.method, "the client was closed while it waited"))
 
     def _start(self) -> None:
         for work in (self._write_all, self._read_all):

@@ -82,6 +82,7 @@ def test_a_cache_in_the_same_database(rpc: str, cache: object, ids: list[str]) -
         ("redis://redis.example.com:6379/2", ["W010"]),
         ("rediss://user@redis.example.com/2", ["W010"]),
         ("redis://user:pw@redis.example.com/2", []),
+        ("redis://redis.example.com/2?password=pw", []),
         ("redis://127.0.0.1/2", []),
         ("unix:///run/redis.sock", []),
         ("sentinel://one.example.com,localhost/main", ["W010"]),

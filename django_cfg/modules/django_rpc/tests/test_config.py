@@ -80,6 +80,9 @@ def test_override_settings_is_seen_and_forgotten() -> None:
         ({"response_key_prefix": "stream:django"}, "bridge_stream begins with response_key_prefix"),
         ({"response_key_prefix": "rpc:"}, "keys of RPC itself begin with response_key_prefix"),
         ({"response_key_prefix": "rpc:call:1"}, "keys of RPC itself begin with response_key_prefix"),
+        ({"redis_url": "redis://localhost/2?protocol=3"}, "'protocol' is no option for this URL"),
+        ({"redis_url": "redis://localhost/2?ssl_cert_reqs=none"}, "'ssl_cert_reqs' is no option for this URL"),
+        ({"redis_url": "unix:///r.sock?db=2&decode_responses=1"}, "'decode_responses' is no option for this URL"),
         ("redis://localhost", "settings.WEBSOCKET_RPC must be a dict, not str"),
         (None, "settings.WEBSOCKET_RPC must be a dict, not NoneType"),
     ],
@@ -99,6 +102,8 @@ def test_mistakes_name_the_key(given: object, message: str) -> None:
         "redis://localhost:6379/2",
         "redis://user:p%2Fw@[::1]:6379/0",
         "rediss://cache.example.com:6380/15",
+        "rediss://cache.example.com/0?ssl_cert_reqs=none",
+        "redis://localhost/0?username=u&password=p",
         "redis://localhost?db=3",
         "unix:///run/redis.sock?db=2",
         "memory://",
@@ -121,6 +126,8 @@ def test_urls(url: str) -> None:
         "redis://:canary@localhost/2/3",
         "redis://:canary/word@localhost:6379/2",
         "redis://:canary@[::1",
+        "redis://:canary@localhost?protocol=3",
+        "redis://localhost?password=canary&protocol=3",
     ],
 )
 def test_what_is_no_usable_url_is_refused_without_showing_its_password(url: str) -> None:
