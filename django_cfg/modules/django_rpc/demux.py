@@ -33,6 +33,7 @@ from django_cfg.modules.django_rpc.outgoing import (
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys, read_response
 from django_cfg.modules.django_rpc.slots import Outcome, Slot
+from django_cfg.rpc.call import Reply
 
 __all__ = ["SharedPath"]
 
@@ -117,15 +118,15 @@ class SharedPath:
 
     def _write(self, slots: list[Slot]) -> None:
         try:
-            run_id = self._writer.open().run_id
+            link = self._writer.open()
         except FAILURES as error:
             self._settle_unsent(slots, error)
             return
         for slot in slots:
-            slot.run_id = run_id
+            slot.run_id = link.run_id
         requests = [(slot.outgoing, self._reply_list) for slot in slots]
         try:
-            answers = self._writer.enqueue(enqueue_command(self._keys, self._most, requests))
+            answers = self._writer.enqueue(link, enqueue_command(self._keys, self._most, requests))
         except FAILURES as error:
             if is_refusal(error):
                 for slot in slots:
@@ -162,21 +163,18 @@ class SharedPath:
                 self._settle_after_loss(self._all_sent(), self._reader, error)
                 time.sleep(backoff_seconds(attempt))
                 continue
-            for message in popped[1] if popped else ():
-                self._deliver(message)
+            if popped:
+                self._deliver(popped[1])
 
-    def _deliver(self, message: bytes) -> None:
-        try:
-            correlation_id, reply = read_response(message)
-        except MalformedMessageError:
-            unknown_replies.inc()
-            return  # nobody can be found in it; its caller learns from the record, or at its deadline
-        with self._lock:
-            slots = self._pending.pop(correlation_id or "", [])
-        if not slots:
-            unknown_replies.inc()
-        for slot in slots:
-            slot.settle(reply)
+    def _deliver(self, messages: Sequence[bytes]) -> None:
+        replies = [read for message in messages if (read := _read(message)) is not None]
+        with self._lock:  # once: the threads that call want it as well
+            found = [(self._pending.pop(correlation_id, ()), reply) for correlation_id, reply in replies]
+        for slots, reply in found:
+            if not slots:
+                unknown_replies.inc()
+            for slot in slots:
+                slot.settle(reply)
 
     def _settle_after_loss(self, slots: Sequence[Slot], client: Line, cause: BaseException) -> None:
         """What became of sent requests when a link broke; waits for Redis as long as anybody waits for them."""
@@ -212,8 +210,7 @@ class SharedPath:
 
     def _waited_for(self, slots: Sequence[Slot]) -> list[Slot]:
         """The others have been settled, or their callers have given up, and must not run any more."""
-        with self._lock:
-            return [slot for slot in slots if slot in self._pending.get(slot.outgoing.correlation_id, ())]
+        return [slot for slot in slots if slot in self._pending.get(slot.outgoing.correlation_id, ())]
 
     def _all_pending(self) -> list[Slot]:
         with self._lock:
@@ -221,3 +218,13 @@ class SharedPath:
 
     def _all_sent(self) -> list[Slot]:
         return [slot for slot in self._all_pending() if slot.run_id]
+
+
+def _read(message: bytes) -> tuple[str, Reply] | None:
+    """The correlation id and the reply. Where nobody can be found in it, its caller learns from the call's record."""
+    try:
+        correlation_id, reply = read_response(message)
+    except MalformedMessageError:
+        unknown_replies.inc()
+        return None
+    return correlation_id or "", reply

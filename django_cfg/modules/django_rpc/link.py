@@ -121,23 +121,28 @@ class Line:
 
     def run(self, *command: str | bytes | int | float) -> Any:
         """Raises one of FAILURES."""
-        link = self.open()
+        return self._ask(self.open(), *command)
+
+    def enqueue(self, link: Link, command: Sequence[str | bytes | int]) -> list[bytes]:
+        """An `outgoing.enqueue_command` over what `open` has returned: its answers, one for each request.
+
+        Raises one of FAILURES.
+        """
+        try:
+            answers: list[bytes] = self._ask(link, *command)
+        except FAILURES as error:
+            if not is_missing_script(error):
+                raise
+            answers = self._ask(link, "EVAL", scripts.ENQUEUE, *command[2:])
+        return answers
+
+    def _ask(self, link: Link, *command: str | bytes | int | float) -> Any:
         try:
             return link.run(*command)
         except BaseException as error:
             if not is_refusal(error) or tells_of_replica(error):
                 self.close()
             raise
-
-    def enqueue(self, command: Sequence[str | bytes | int]) -> list[bytes]:
-        """An `outgoing.enqueue_command`: its answers, one for each request. Raises one of FAILURES."""
-        try:
-            answers: list[bytes] = self.run(*command)
-        except FAILURES as error:
-            if not is_missing_script(error):
-                raise
-            answers = self.run("EVAL", scripts.ENQUEUE, *command[2:])
-        return answers
 
     def close(self) -> None:
         if self._link is not None:

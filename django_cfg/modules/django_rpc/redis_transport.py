@@ -19,7 +19,7 @@ from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import COMMAND_SECONDS, FAILURES, is_refusal
 from django_cfg.modules.django_rpc.demux import SharedPath
 from django_cfg.modules.django_rpc.fused import FusedPath
-from django_cfg.modules.django_rpc.link import Line, Lines
+from django_cfg.modules.django_rpc.link import Line, Lines, Link
 from django_cfg.modules.django_rpc.outgoing import (
     Outgoing,
     enqueue_command,
@@ -96,9 +96,9 @@ class RedisTransport:
         """The entry's id. Nobody waits for a reply."""
         request = (outgoing, self._keys.reply(outgoing.correlation_id))
         command = enqueue_command(self._keys, self._config.stream_maxlen, [request])
-        with self._short_line() as line:
+        with self._short_line() as (line, link):
             try:
-                return read_answer(line.enqueue(command)[0], outgoing.method)
+                return read_answer(line.enqueue(link, command)[0], outgoing.method)
             except FAILURES as error:
                 if is_refusal(error):
                     raise refused(error) from error
@@ -106,7 +106,7 @@ class RedisTransport:
 
     def publish(self, channel: str, message: bytes) -> int:
         """How many subscribers got it."""
-        with self._short_line() as line:
+        with self._short_line() as (line, _):
             try:
                 return int(line.run("PUBLISH", channel, message))
             except FAILURES as error:
@@ -135,15 +135,15 @@ class RedisTransport:
         self._afterwards = Afterwards(self._config, self._keys)
 
     @contextmanager
-    def _short_line(self) -> Generator[Line]:
+    def _short_line(self) -> Generator[tuple[Line, Link]]:
         """Raises RPCConnectionError when Redis cannot be reached: nothing was sent."""
         with ExitStack() as stack:
             try:
                 line = stack.enter_context(self._short.taken())
-                line.open()
+                link = line.open()
             except FAILURES as error:
                 raise unreachable(error) from error
-            yield line
+            yield line, link
 
     def _fused_call(self, outgoing: Outgoing, deadline: float) -> Reply:
         outcome = self._fused.call(outgoing, deadline, self._afterwards.withdraw)
