@@ -31,9 +31,6 @@ class Ours:
     """The project's client, as its documentation shows it."""
 
     def __init__(self, url: str) -> None:
-        from benchmarks.redis_site.plain_install import hide_optional_packages
-
-        hide_optional_packages()
         import django
         from django.conf import settings
 

@@ -1,9 +1,5 @@
 import os
 
-from benchmarks.redis_site.plain_install import hide_optional_packages
-
-hide_optional_packages()
-
 SECRET_KEY = "benchmark-secret-key-of-more-than-fifty-characters-0123456789"
 DEBUG = False
 INSTALLED_APPS = ["django_cfg.apps.centrifugo", "django_cfg.modules.django_rpc", "benchmarks.redis_site"]
