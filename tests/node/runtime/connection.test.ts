@@ -226,10 +226,12 @@ test('states', async ({ server, client }) => {
 });
 
 test('a reply channel that the server takes away for a moment', async ({ server, connected }) => {
-  const rpc = await connected();
+  const states: ClientState[] = [];
+  const rpc = await connected({ onState: (state) => states.push(state) });
   server.answers.publish = (command) => pushResult(command, 'back');
+  states.length = 0;
   (await server.nth('connect', 1)).connection.send({ push: { channel: REPLIES, unsubscribe: { code: 2500, reason: 'insufficient state' } } });
-  await until(() => rpc.state === 'connecting');
+  await until(() => states.includes('connecting'));
   assert.equal(await rpc.call('m', {}), 'back');
   assert.equal(server.of('subscribe').length, 2);
 });
