@@ -7,8 +7,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -126,6 +127,16 @@ def answers(client: WebSocketRPCClient) -> bool:
     return True
 
 
+@contextmanager
+def silent(server: RedisServer) -> Generator[None]:
+    """Paused: connections stay, and nothing is answered."""
+    server.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.signal(signal.SIGCONT)
+
+
 @both_paths
 def test_redis_that_cannot_be_reached_is_said_at_once(own_redis: RedisServer, most_fused: int) -> None:
     client = make_client(config_of(own_redis), most_fused)
@@ -176,11 +187,8 @@ def test_f09_many_callers_of_a_silent_redis_all_learn_at_their_deadline(
     client = make_client(config, 8)
     with serving(config, handlers), ThreadPoolExecutor(1) as pool:
         client.call("echo")
-        own_redis.signal(signal.SIGSTOP)
-        try:
+        with silent(own_redis):
             outcomes = pool.submit(client.call_many, [("echo",)] * 100, 1).result(BOUND_SECONDS)
-        finally:
-            own_redis.signal(signal.SIGCONT)
         assert {outcome.details["state"] for outcome in outcomes} == {"unreachable"}
         wait_until(lambda: answers(client))
     client.close()
@@ -194,12 +202,8 @@ def test_f09_a_redis_that_falls_silent_ends_in_a_timeout(
     client = make_client(config, most_fused)
     with serving(config, handlers):
         client.call("echo")
-        own_redis.signal(signal.SIGSTOP)
-        try:
-            with pytest.raises(RPCTimeoutError):
-                client.call("echo", timeout=1)
-        finally:
-            own_redis.signal(signal.SIGCONT)
+        with silent(own_redis), pytest.raises(RPCTimeoutError):
+            client.call("echo", timeout=1)
         wait_until(lambda: answers(client))
     client.close()
 
@@ -212,14 +216,11 @@ def test_f09_a_request_whose_caller_has_given_up_is_not_sent_any_more(
     client = make_client(config, 0)
     with serving(config, handlers), ThreadPoolExecutor(2) as pool:
         client.call("echo")
-        own_redis.signal(signal.SIGSTOP)
-        try:
+        with silent(own_redis):
             first = pool.submit(client.call, "effect", {"name": "first"}, timeout=2)
             time.sleep(0.2)  # for it to be written
             with pytest.raises(RPCTimeoutError):
                 pool.submit(client.call, "effect", {"name": "second"}, timeout=0.5).result(BOUND_SECONDS)
-        finally:
-            own_redis.signal(signal.SIGCONT)
         assert first.result(BOUND_SECONDS)
         wait_until(lambda: answers(client))
     client.close()

@@ -99,16 +99,7 @@ class StreamServer:
         )
         self._observed = StreamMetrics(stream, config.stream_maxlen, config.response_key_ttl)
         self._turned = time.monotonic()
-        self._entries = Entries(
-            self._replies,
-            self._keys,
-            router=router,
-            runner=self._runner,
-            liveness=self._liveness,
-            signer=signer_for(config, stream),
-            observed=self._observed,
-            reply_ttl=config.response_key_ttl,
-        )
+        self._entries = self._make_entries(config, router)
 
     @property
     def counts(self) -> Counter[str]:
@@ -154,6 +145,18 @@ class StreamServer:
         finally:
             await end_tasks(background)
             await self._close()
+
+    def _make_entries(self, config: WebSocketRPCConfig, router: MessageRouter) -> Entries:
+        return Entries(
+            self._replies,
+            self._keys,
+            router=router,
+            runner=self._runner,
+            liveness=self._liveness,
+            signer=signer_for(config, self._keys.stream),
+            observed=self._observed,
+            reply_ttl=config.response_key_ttl,
+        )
 
     async def _read(self) -> None:
         """Survives whatever happens to Redis: a lost link, a restart, a FLUSHALL."""
