@@ -18,7 +18,7 @@ from django_cfg.modules.django_rpc.client import WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import FAILURES, Redis
 from django_cfg.modules.django_rpc.direct import DirectRedis
-from django_cfg.tests.websocket.redis_server import RedisServer, require_redis_server
+from django_cfg.tests.websocket.redis_server import RedisServer, require_redis_server, server_program
 from django_cfg.tests.websocket.serving import Handlers, serving
 from tests.redis.wire import wait_until
 
@@ -71,7 +71,7 @@ def _sentinel(file: Path, port: int, master_port: int) -> Iterator[None]:
         "sentinel down-after-milliseconds real-time 500\n"
         "sentinel failover-timeout real-time 3000\n"
     )
-    command = ["redis-server", str(file), "--sentinel"]
+    command = [server_program(), str(file), "--sentinel"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield

@@ -11,6 +11,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
@@ -70,6 +71,9 @@ BLOCKING_SECONDS = SLICE_SECONDS + 2.0
 """When a connection that Redis blocks counts as lost."""
 
 POOL_WAIT_SECONDS = 5.0
+
+LIBRARY_NAME_OPTIONS = ("driver_info",) if find_spec("redis.driver_info") else ("lib_name", "lib_version")
+"""Of redis-py, which would name itself to Redis on each connection."""
 
 
 class Redis:
@@ -236,6 +240,8 @@ def _options(config: WebSocketRPCConfig, timeout_seconds: float) -> dict[str, An
         "decode_responses": False,
         "health_check_interval": 0,
         "client_name": config.client_name,
+        # Redis 7.0 does not know CLIENT SETINFO, and for users with few rights later ones and Valkey note each refusal.
+        **dict.fromkeys(LIBRARY_NAME_OPTIONS),
     }
     if not config.redis_url.startswith("unix:"):  # those know no keepalive
         options["socket_keepalive"] = True

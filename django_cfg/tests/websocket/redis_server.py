@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 START_SECONDS = 10.0
+PROGRAM = "REDIS_SERVER_BIN"
+"""The environment variable that names what is started in place of `redis-server`, such as a `valkey-server`."""
 
 
 class RedisServer:
@@ -31,7 +33,7 @@ class RedisServer:
         return self._process is not None
 
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory)]
+        command = [server_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory)]
         self._process = subprocess.Popen(
             [*command, "--save", "", *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -39,7 +41,7 @@ class RedisServer:
         while not self._answers():
             if time.monotonic() > deadline:
                 self.stop()
-                pytest.fail("redis-server did not start")
+                pytest.fail(f"{server_program()} did not start")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -82,9 +84,13 @@ class RedisServer:
         self._process = None
 
 
+def server_program() -> str:
+    return os.environ.get(PROGRAM, "redis-server")
+
+
 def require_redis_server() -> None:
-    if shutil.which("redis-server") is None:
-        missing_program("redis-server")
+    if shutil.which(server_program()) is None:
+        missing_program(server_program())
 
 
 def missing_program(name: str) -> None:

@@ -39,8 +39,16 @@ def make_client(config: WebSocketRPCConfig, way: str) -> WebSocketRPCClient:
 
 
 @pytest.fixture(params=WAYS)
-def site(request: pytest.FixtureRequest, handlers: Handlers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    if request.param == "memory":
+def way(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def site(
+    way: str, request: pytest.FixtureRequest, handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    if way == "memory":
         config = WebSocketRPCConfig(enabled=True, redis_url="memory://", rpc_timeout=10)
         monkeypatch.setattr("django_cfg.modules.django_rpc.memory.get_global_router", handlers.router)
         client = make_client(config, "memory")
@@ -50,7 +58,7 @@ def site(request: pytest.FixtureRequest, handlers: Handlers, monkeypatch: pytest
         return
     config = request.getfixturevalue("config")
     with serving(config, handlers) as running:
-        client = make_client(config, request.param)
+        client = make_client(config, way)
         yield Site(client, handlers, running)
         client.close()
 
