@@ -17,18 +17,25 @@ UNHEARD_MS = 5_000
 SILENT_MS = 15_000
 """When a consumer that never says that it lives counts as dead: django-ipc's servers ask every second."""
 
+UNSEEN_MS = protocol.LONGEST_WIRE_TIMEOUT * 1000
+"""The same where Redis does not tell that it asks: nobody waits for its reply any more."""
+
 MOST_DELIVERIES = 5
 """An entry that has cost so many servers their lives is not given to another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """One of a group, as Redis describes it. `ours`: its kind says that it lives."""
+    """One of a group, as Redis describes it. `ours`: its kind says that it lives.
+
+    `asking_is_seen`: `idle_ms` began when it last asked for entries; before Redis 7.2, when it last got one.
+    """
 
     name: str
     pending: int
     idle_ms: int
     ours: bool
+    asking_is_seen: bool
 
 
 class Fate(Enum):
@@ -55,7 +62,8 @@ def read_consumers(rows: Iterable[Mapping[bytes, object]], prefix: str) -> list[
     found: list[Consumer] = []
     for row in rows:
         name = _name(row[b"name"])
-        found.append(Consumer(name, _number(row[b"pending"]), _number(row[b"idle"]), name.startswith(prefix)))
+        pending, idle_ms = _number(row[b"pending"]), _number(row[b"idle"])
+        found.append(Consumer(name, pending, idle_ms, name.startswith(prefix), b"inactive" in row))
     return found
 
 
@@ -91,8 +99,8 @@ def _is_dead(consumer: Consumer, alive_until_ms: float | None, now_ms: float) ->
     if alive_until_ms is not None:
         return abs(alive_until_ms) < now_ms
     # After a FLUSHALL a living server of ours may read before it has said again that it lives.
-    silent = UNHEARD_MS if consumer.ours else SILENT_MS
-    return consumer.pending > 0 and consumer.idle_ms >= silent
+    silent_ms = SILENT_MS if consumer.asking_is_seen else UNSEEN_MS
+    return consumer.pending > 0 and consumer.idle_ms >= (UNHEARD_MS if consumer.ours else silent_ms)
 
 
 def _name(value: object) -> str:

@@ -35,22 +35,40 @@ local reply_list = KEYS[3 + count]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local backlog = redis.call('XLEN', stream)
-local deserted = false
-if redis.call('ZCOUNT', servers, now, '+inf') == 0 then
-  if redis.call('EXISTS', servers) == 1 then
-    deserted = true
-  else
-    -- Without a group nobody serves. A group without our kind of server has one that removes no entries, so what
-    -- waits there is what Redis knows of the group.
-    deserted = true
-    local groups = redis.pcall('XINFO', 'GROUPS', stream)
-    if not groups.err then
-      for _, group in ipairs(groups) do
-        local facts = {}
-        for i = 1, #group, 2 do facts[group[i]] = group[i + 1] end
-        if facts['name'] == ARGV[1] then
-          deserted = false
-          backlog = (facts['lag'] or 0) + facts['pending']
+local function rows(...)
+  -- Of XINFO, each as a table; none where there is no stream or no group.
+  local found = {}
+  local answer = redis.pcall('XINFO', ...)
+  for i, row in ipairs(answer.err and {} or answer) do
+    found[i] = {}
+    for j = 1, #row, 2 do found[i][row[j]] = row[j + 1] end
+  end
+  return found
+end
+local function own(name) return string.sub(name, 1, 4) == 'rpc-' end
+local deserted = redis.call('ZCOUNT', servers, now, '+inf') == 0
+if deserted and redis.call('EXISTS', servers) == 0 then
+  -- Older servers do not say that they live: their group does.
+  for _, group in ipairs(rows('GROUPS', stream)) do
+    if group['name'] == ARGV[1] then deserted = false end
+  end
+elseif deserted then
+  -- Ours have been here, and older ones may be here still. Before Redis 7.2 `idle` begins at what they were last given.
+  for _, consumer in ipairs(rows('CONSUMERS', stream, ARGV[1])) do
+    if not own(consumer['name']) and consumer['idle'] < 86400000 then deserted = false end
+  end
+end
+if backlog + count > most then
+  -- What older servers have finished lies in the stream, and what failed there is theirs for ever: neither waits.
+  for _, group in ipairs(rows('GROUPS', stream)) do
+    if group['name'] == ARGV[1] then
+      local waiting, next_id = group['lag'], '(' .. group['last-delivered-id']
+      -- Unknown where requests were withdrawn that nobody had read.
+      if not waiting and #redis.call('XRANGE', stream, next_id, '+', 'COUNT', 1) == 0 then waiting = 0 end
+      if waiting then
+        backlog = waiting
+        for _, consumer in ipairs(rows('CONSUMERS', stream, ARGV[1])) do
+          if own(consumer['name']) then backlog = backlog + consumer['pending'] end
         end
       end
     end

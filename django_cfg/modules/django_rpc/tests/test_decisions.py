@@ -18,6 +18,7 @@ from django_cfg.modules.django_rpc.recovery import (
     dead_consumers,
     fate_of,
     judge_record,
+    read_consumers,
 )
 from django_cfg.modules.django_rpc.redact import redacted
 from django_cfg.rpc.call import Reply
@@ -27,8 +28,8 @@ CALL = Request("1-0", "echo", b"{}", "c1", "list:response:c1", 30.0, MARK, deliv
 NOW_MS = 100_000.0
 
 
-def consumer(name: str = "rpc-a", pending: int = 1, idle_ms: int = 60_000, *, ours: bool = True) -> Consumer:
-    return Consumer(name, pending, idle_ms, ours)
+def consumer(name: str = "rpc-a", pending: int = 1, idle_ms: int = 60_000, *, seen: bool = True) -> Consumer:
+    return Consumer(name, pending, idle_ms, ours=not name.startswith("ws_server"), asking_is_seen=seen)
 
 
 @pytest.mark.parametrize(
@@ -41,13 +42,27 @@ def consumer(name: str = "rpc-a", pending: int = 1, idle_ms: int = 60_000, *, ou
         (consumer(idle_ms=1000), {}, False),  # it has yet to say so, after a FLUSHALL
         (consumer(idle_ms=5000), {}, True),
         (consumer("me"), {}, False),
-        (consumer("ws_server_1", idle_ms=14_999, ours=False), {}, False),
-        (consumer("ws_server_1", idle_ms=15_000, ours=False), {}, True),
-        (consumer("ws_server_1", pending=0, ours=False), {}, False),
+        (consumer("ws_server_1", idle_ms=14_999), {}, False),
+        (consumer("ws_server_1", idle_ms=15_000), {}, True),
+        (consumer("ws_server_1", idle_ms=299_999, seen=False), {}, False),  # it may run a long call, and ask in vain
+        (consumer("ws_server_1", idle_ms=300_000, seen=False), {}, True),
+        (consumer("ws_server_1", pending=0), {}, False),
     ],
 )
 def test_who_has_died(found: Consumer, alive: dict[str, float], dead: bool) -> None:
     assert dead_consumers([found], alive, NOW_MS, "me") == ([found] if dead else [])
+
+
+def test_which_consumers_are_ours_and_which_are_seen_to_ask() -> None:
+    rows: list[dict[bytes, object]] = [
+        {b"name": b"rpc-a", b"pending": 1, b"idle": 2},
+        {b"name": b"ws_server_1", b"pending": 3, b"idle": 4, b"inactive": -1},
+    ]
+
+    assert read_consumers(rows, "rpc-") == [
+        Consumer("rpc-a", 1, 2, ours=True, asking_is_seen=False),
+        Consumer("ws_server_1", 3, 4, ours=False, asking_is_seen=True),
+    ]
 
 
 def test_what_becomes_of_a_dead_servers_entry() -> None:
