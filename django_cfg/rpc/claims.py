@@ -7,6 +7,7 @@ and a lease. The claim is kept until no client can send that call again; then th
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
@@ -84,7 +85,7 @@ class ClaimTable:
     def __init__(self, *, max_reply_bytes: int = 64 * 1024 * 1024, max_claims: int = 200_000) -> None:
         self._claims: dict[Hashable, Claim] = {}
         self._expiries: list[tuple[float, int, Hashable]] = []
-        self._replies: dict[Hashable, int] = {}
+        self._replies: OrderedDict[Hashable, int] = OrderedDict()  # a dict's first key is behind those that have gone
         self._reply_bytes = 0
         self._max_reply_bytes = max_reply_bytes
         self._max_claims = max_claims

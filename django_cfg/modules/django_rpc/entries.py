@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -25,6 +25,7 @@ from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired
 from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.outbox import Outbox
 from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.modules.django_rpc.recent import Recent
 from django_cfg.modules.django_rpc.recovery import Fate, Repeat, fate_of, judge_record
 from django_cfg.modules.django_rpc.redis_clock import added_seconds
 from django_cfg.modules.django_rpc.server_metrics import StreamMetrics
@@ -42,8 +43,8 @@ logger = logging.getLogger("django_cfg.rpc.redis")
 Fields = Mapping[bytes, bytes]
 FIRST_LOOK_SECONDS = 0.02
 LONGEST_LOOK_SECONDS = 0.5
-MOST_REMEMBERED = 10_000
-"""Ids of entries that have ended: some seconds of them, which is how far a replica may lag behind."""
+REMEMBERED = 10_000
+"""Ids of entries that have ended, at least: some seconds of them, which is how far a replica may lag behind."""
 
 
 class Entries:
@@ -72,7 +73,7 @@ class Entries:
         self._observed = observed
         self._allowed = protocol.reply_pattern(keys.reply_prefix)
         self._open: dict[str, Fields] = {}
-        self._ended: dict[str, float] = {}
+        self._ended = Recent(REMEMBERED)
         self._lost: set[str] = set()
         self._waiting: set[asyncio.Task[None]] = set()
         self._fewer = asyncio.Event()
@@ -84,7 +85,7 @@ class Entries:
             observed=observed,
             reply_ttl=reply_ttl,
             still_owned=lambda entry_id: entry_id not in self._lost,
-            on_done=self._close_entry,
+            on_done=self._close,
         )
 
     def __len__(self) -> int:
@@ -321,10 +322,10 @@ class Entries:
     def _redis_now(self) -> float:
         return self._clock.now(time.monotonic())
 
-    def _close_entry(self, entry_id: str) -> None:
-        self._open.pop(entry_id, None)
-        self._lost.discard(entry_id)
-        self._ended[entry_id] = time.monotonic()
-        if len(self._ended) > MOST_REMEMBERED:
-            del self._ended[next(iter(self._ended))]
+    def _close(self, entry_ids: Iterable[str]) -> None:
+        now = time.monotonic()
+        for entry_id in entry_ids:
+            self._open.pop(entry_id, None)
+            self._lost.discard(entry_id)
+            self._ended.add(entry_id, now)
         self._fewer.set()

@@ -7,7 +7,7 @@ import itertools
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -104,7 +104,7 @@ class _Server:
         self._most = most
         self._open = 0
         self._counting = threading.Lock()
-        self._records: dict[str, tuple[float, bytes]] = {}
+        self._records: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._repeats: defaultdict[str, list[Slot]] = defaultdict(list)
         self._loop = asyncio.new_event_loop()
         self._lanes = Lanes()

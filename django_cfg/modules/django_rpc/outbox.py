@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django_cfg.modules.django_rpc import scripts
@@ -41,7 +41,7 @@ class Outbox:
         observed: StreamMetrics,
         reply_ttl: int,
         still_owned: Callable[[str], bool],
-        on_done: Callable[[str], None],
+        on_done: Callable[[Sequence[str]], None],
     ) -> None:
         self._client = client
         self._keys = keys
@@ -72,8 +72,7 @@ class Outbox:
         while self._queue:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             await self._send(batch)
-            for ending in batch:
-                self._on_done(ending.entry_id)
+            self._on_done([ending.entry_id for ending in batch])
 
     async def _send(self, batch: list[Ending]) -> None:
         attempt = 0
