@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import logging
 import signal
@@ -99,6 +100,7 @@ def test_what_a_client_counts(config: WebSocketRPCConfig, redis: Any, handlers: 
     with serving(config, handlers):
         client.call("again", {})
         client.call_many([("again", {}), ("again", {})])
+        asyncio.run(client.acall("again", {}))
         client.fire_and_forget("again", {})
         for method in ("made.up", "boom"):
             with pytest.raises(RPCError):
@@ -107,14 +109,14 @@ def test_what_a_client_counts(config: WebSocketRPCConfig, redis: Any, handlers: 
         client.call("again", {})
     client.close()
 
-    assert calls("again", "ok") == 3
+    assert calls("again", "ok") == 4
     assert calls("again", "sent") == 1
     assert calls("again", "no_server") == 1
     assert calls("boom", "application_error") >= 1
     assert calls("unknown", "method_not_found") == before + 1
-    assert value("client_call_duration_seconds_count", method="again") == 5
-    assert value("client_path_total", path="fused") == fused + 4
-    assert value("client_path_total", path="shared") == shared + 2
+    assert value("client_call_duration_seconds_count", method="again") == 6
+    assert value("client_path_total", path="fused") == fused + 6
+    assert value("client_path_total", path="shared") == shared + 1
 
 
 def test_replies_to_nobody_are_counted_and_dropped(config: WebSocketRPCConfig, redis: Any, handlers: Handlers) -> None:

@@ -22,7 +22,6 @@ from django_cfg.modules.django_rpc.connecting import (
 from django_cfg.modules.django_rpc.link import Line
 from django_cfg.modules.django_rpc.outgoing import (
     AfterLoss,
-    after_loss,
     enqueue_command,
     look_command,
     outcome_unknown,
@@ -32,10 +31,10 @@ from django_cfg.modules.django_rpc.outgoing import (
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys, read_response
-from django_cfg.modules.django_rpc.slots import Outcome, Slot
+from django_cfg.modules.django_rpc.slots import Outcome, Slot, outcome_after_loss
 from django_cfg.rpc.call import Reply
 
-__all__ = ["SharedPath"]
+__all__ = ["READ_AT_ONCE", "WRITE_AT_ONCE", "SharedPath", "read_replies"]
 
 READ_AT_ONCE = 100
 WRITE_AT_ONCE = 16
@@ -160,14 +159,14 @@ class SharedPath:
                 attempt = 0
             except FAILURES as error:
                 attempt += 1
-                self._settle_after_loss(self._all_sent(), self._reader, error)
+                self._settle_after_loss(self._all_confirmed(), self._reader, error)
                 time.sleep(backoff_seconds(attempt))
                 continue
             if popped:
                 self._deliver(popped[1])
 
     def _deliver(self, messages: Sequence[bytes]) -> None:
-        replies = [read for message in messages if (read := _read(message)) is not None]
+        replies = read_replies(messages)
         with self._lock:  # once: the threads that call want it as well
             found = [(self._pending.pop(correlation_id, ()), reply) for correlation_id, reply in replies]
         for slots, reply in found:
@@ -187,21 +186,15 @@ class SharedPath:
             except FAILURES:
                 time.sleep(backoff_seconds(attempt))
                 continue
-            for slot, (record, there) in zip(slots, found, strict=True):
-                self._settle_one(slot, record, bool(there), slot.run_id == run_id, cause)
+            for slot, facts in zip(slots, found, strict=True):
+                outcome = outcome_after_loss(slot, facts, run_id, cause)
+                if outcome is AfterLoss.RESEND:
+                    slot.run_id, slot.resent = "", True
+                    self._queue.append(slot)
+                    self._to_write.set()
+                elif not isinstance(outcome, AfterLoss):
+                    self._settle(slot, outcome)
             return
-
-    def _settle_one(self, slot: Slot, record: bytes | None, there: bool, same_run: bool, cause: BaseException) -> None:
-        accepted = slot.entry_id is not None
-        verdict, reply = after_loss(slot.outgoing, record, there=there, accepted=accepted, same_run=same_run)
-        if verdict is AfterLoss.ANSWER and reply is not None:
-            self._settle(slot, reply)
-        elif verdict is AfterLoss.UNKNOWN:
-            self._settle(slot, outcome_unknown(slot.outgoing.method, f"Redis was lost while it waited ({cause})"))
-        elif verdict is AfterLoss.RESEND:
-            slot.run_id, slot.resent = "", True
-            self._queue.append(slot)
-            self._to_write.set()
 
     def _settle(self, slot: Slot, outcome: Outcome) -> None:
         """Unless the other thread has just done so, or its caller has gone."""
@@ -216,15 +209,19 @@ class SharedPath:
         with self._lock:
             return [slot for slots in self._pending.values() for slot in slots]
 
-    def _all_sent(self) -> list[Slot]:
-        return [slot for slot in self._all_pending() if slot.run_id]
+    def _all_confirmed(self) -> list[Slot]:
+        """The writer finds out what became of the others: it may be about to send them again."""
+        return [slot for slot in self._all_pending() if slot.entry_id is not None]
 
 
-def _read(message: bytes) -> tuple[str, Reply] | None:
-    """The correlation id and the reply. Where nobody can be found in it, its caller learns from the call's record."""
-    try:
-        correlation_id, reply = read_response(message)
-    except MalformedMessageError:
-        unknown_replies.inc()
-        return None
-    return correlation_id or "", reply
+def read_replies(messages: Sequence[bytes]) -> list[tuple[str, Reply]]:
+    """Correlation ids and replies. Where nobody can be found in one, its caller learns from the call's record."""
+    replies: list[tuple[str, Reply]] = []
+    for message in messages:
+        try:
+            correlation_id, reply = read_response(message)
+        except MalformedMessageError:
+            unknown_replies.inc()
+        else:
+            replies.append((correlation_id or "", reply))
+    return replies

@@ -34,7 +34,7 @@ from django_cfg.modules.django_rpc.outgoing import (
     unreachable,
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
-from django_cfg.modules.django_rpc.protocol import Keys, read_response
+from django_cfg.modules.django_rpc.protocol import Keys, entry_of, read_response
 from django_cfg.rpc.call import Reply
 from django_cfg.rpc.logs import about
 
@@ -50,8 +50,8 @@ class FusedPath:
 
     def __init__(self, config: WebSocketRPCConfig, keys: Keys) -> None:
         self.connections = blocking_connections(config)
-        self._keys = keys
-        self._most = config.stream_maxlen
+        self.keys = keys
+        self.most = config.stream_maxlen
         self._client_name = config.client_name
         self._abandoned = AbandonedLists(config.response_key_ttl)
         self._idle: deque[Link] = deque(maxlen=MOST_IDLE)
@@ -79,14 +79,14 @@ class FusedPath:
             self._idle.pop().close()
 
     def enqueue(self, outgoing: Outgoing, reply_to: str) -> tuple[str | bytes | int, ...]:
-        return enqueue_command(self._keys, self._most, [(outgoing, reply_to)], refusal_list=reply_to)
+        return enqueue_command(self.keys, self.most, [(outgoing, reply_to)], refusal_list=reply_to)
 
     def reply_list(self, outgoing: Outgoing) -> str:
         """Of this attempt alone: a late reply to an earlier one under the same key must not be taken for its own."""
-        return self._keys.reply(str(uuid.uuid4()) if outgoing.key else outgoing.correlation_id)
+        return self.keys.reply(str(uuid.uuid4()) if outgoing.key else outgoing.correlation_id)
 
     def look(self, outgoing: Outgoing, entry_id: str | None) -> tuple[str | bytes | int, ...]:
-        return look_command(self._keys, [(outgoing, entry_id)])
+        return look_command(self.keys, [(outgoing, entry_id)])
 
     def take(self, deadline: float) -> Link:
         """An idle link that is still good, or a new one; raises one of FAILURES."""
@@ -148,6 +148,7 @@ class _Exchange:
         self._run_id = ""
         self.entry_id: str | None = None
         self._reply_may_come = False
+        self._pauses = 0
 
     def run(self) -> Reply | str | None:
         try:
@@ -160,7 +161,7 @@ class _Exchange:
             try:
                 return self._attempt(self._link, send=send)
             except FAILURES as error:
-                if is_refusal(error):
+                if is_refusal(error) and self.entry_id is None:
                     raise refused(error) from error
                 settled = self._settle(error)
             if not isinstance(settled, AfterLoss):
@@ -221,15 +222,15 @@ class _Exchange:
 
     def _settle(self, cause: BaseException) -> Reply | str | AfterLoss | None:
         """What became of the request when its link broke: RESEND, WAIT, its reply, or None at the deadline."""
-        attempt = 0
+        if is_refusal(cause):  # of the wait alone: it has been enqueued
+            self._pause()
         while time.monotonic() < self._deadline:
-            attempt += 1
             try:
                 self._link = Link(self._path.connections, self._deadline)
                 ((record, there),) = self._link.run(*self._path.look(self._outgoing, self.entry_id))
             except FAILURES:
                 self._drop()
-                time.sleep(min(backoff_seconds(attempt), max(0.0, self._deadline - time.monotonic())))
+                self._pause()
                 continue
             same_run = self._link.run_id == self._run_id
             self._run_id = self._link.run_id
@@ -237,5 +238,11 @@ class _Exchange:
             verdict, reply = after_loss(self._outgoing, record, there=bool(there), accepted=accepted, same_run=same_run)
             if verdict is AfterLoss.UNKNOWN:
                 raise outcome_unknown(self._outgoing.method, f"Redis was lost while it waited ({cause})") from cause
+            if verdict is AfterLoss.WAIT and not accepted:
+                self.entry_id = entry_of(record)
             return reply if verdict is AfterLoss.ANSWER else verdict
         return self.entry_id
+
+    def _pause(self) -> None:
+        self._pauses += 1
+        time.sleep(min(backoff_seconds(self._pauses), max(0.0, self._deadline - time.monotonic())))

@@ -6,7 +6,6 @@ redis-py opens them (address, TLS, password, database); from then on the socket 
 from __future__ import annotations
 
 import queue
-import select
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from django_cfg.modules.django_rpc.connecting import (
     read_run_id,
     tells_of_replica,
 )
+from django_cfg.modules.django_rpc.patience import Patience, patience_of
 
 __all__ = ["Line", "Lines", "Link"]
 
@@ -51,14 +51,13 @@ class Link:
         self._timeout = 0.0
         self._parser: Any = new_parser()
         self._connection: Any = connect()
-        self._readable = select.poll()
-        patience = self._patience()  # for the words with which redis-py opens it, too
-        self._connection.socket_timeout = patience
-        self._connection.socket_connect_timeout = min(CONNECT_SECONDS, patience)
+        seconds = self._seconds_left()  # for the words with which redis-py opens it, too
+        self._connection.socket_timeout = seconds
+        self._connection.socket_connect_timeout = min(CONNECT_SECONDS, seconds)
         try:
             self._connection.connect()
             self._socket: Any = self._connection._sock
-            self._readable.register(self._socket, select.POLLIN)
+            self._patience: Patience = patience_of(self._socket)
             self.run_id = read_run_id(self.run("INFO", "server"))
         except BaseException:
             self.close()
@@ -75,16 +74,8 @@ class Link:
     def read(self) -> Any:
         """The next answer; Redis's own errors are raised."""
         answer = self._parser.gets()
-        if answer is False:
-            timeout = self._patience()
-            if timeout != self._timeout:
-                self._socket.settimeout(timeout)
-                self._timeout = timeout
         while answer is False:
-            received = self._socket.recv(READ_BYTES)
-            if not received:
-                raise left_by_its_other_end()
-            self._parser.feed(received)
+            self._parser.feed(self._receive())
             answer = self._parser.gets()
         if isinstance(answer, Exception):
             raise answer
@@ -92,12 +83,25 @@ class Link:
 
     def is_clean(self) -> bool:
         """Whether the other end is there and nothing unread is left."""
-        return not self._readable.poll(0) and not self._parser.has_data()
+        return self._patience.is_idle() and not self._parser.has_data()
 
     def close(self) -> None:
         self._connection.disconnect()
 
-    def _patience(self) -> float:
+    def _receive(self) -> bytes:
+        seconds = self._seconds_left()
+        if seconds != self._timeout:
+            self._patience.last(seconds)
+            self._timeout = seconds
+        try:
+            received: bytes = self._socket.recv(READ_BYTES)
+        except BlockingIOError:
+            raise TimeoutError("Redis did not answer in time") from None
+        if not received:
+            raise left_by_its_other_end()
+        return received
+
+    def _seconds_left(self) -> float:
         return min(self._longest_seconds, max(0.0, self.deadline - time.monotonic()) + LATE_SECONDS)
 
 

@@ -50,6 +50,7 @@ __all__ = [
     "call_mark",
     "dump_reply",
     "encode_request",
+    "entry_of",
     "finished_record",
     "is_final",
     "keyed_correlation_id",
@@ -165,6 +166,11 @@ def is_final(reply: Reply) -> bool:
 def taken_record(mark: bytes, entry_id: str) -> bytes:
     """The record of a call that has not ended; its entry is named, so that no other is taken for the first."""
     return TAKEN + mark + entry_id.encode()
+
+
+def entry_of(record: bytes | None) -> str | None:
+    """The entry that a record of a call that has not ended names."""
+    return record[1 + MARK_BYTES :].decode() if record is not None and record[:1] == TAKEN else None
 
 
 def finished_record(mark: bytes, kept_reply: bytes, *, keyed: bool) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 
 from django_cfg.errors import RPCConnectionError, RPCError, RPCTimeoutError
 from django_cfg.modules.django_rpc.afterwards import Afterwards
+from django_cfg.modules.django_rpc.batch import Batch
 from django_cfg.modules.django_rpc.client_metrics import fused_calls, shared_calls
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import COMMAND_SECONDS, FAILURES, is_refusal
@@ -29,7 +30,7 @@ from django_cfg.modules.django_rpc.outgoing import (
     unreachable,
 )
 from django_cfg.modules.django_rpc.protocol import Keys
-from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slots, longest_timeout, sync_slots
+from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slots, lone_slots, longest_timeout, sync_slots
 from django_cfg.rpc.call import Reply
 
 __all__ = ["RedisTransport"]
@@ -58,26 +59,18 @@ class RedisTransport:
 
     def call(self, outgoing: Outgoing) -> Reply:
         deadline = time.monotonic() + outgoing.timeout_seconds
-        with self._lock:
-            self._in_flight += 1
-            fused = self._in_flight <= self._most_fused
-        (fused_calls if fused else shared_calls).inc()
+        fused = self._begin(1)
         try:
             return self._fused_call(outgoing, deadline) if fused else self._shared_call(outgoing, deadline)
         finally:
-            with self._lock:
-                self._in_flight -= 1
+            self._end()
 
     def many(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
-        slots, wait = sync_slots(outgoings)
-        shared_calls.inc(len(slots))
-        self._shared.submit(slots)
+        fused = self._begin(len(outgoings))
         try:
-            wait(longest_timeout(outgoings))
-        except BaseException:
-            self._give_up_all(slots)
-            raise
-        return [slot.outcome or self._time_out(slot) for slot in slots]
+            return self._fused_calls(outgoings) if fused else self._shared_calls(outgoings)
+        finally:
+            self._end()
 
     async def amany(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
         slots, wait = async_slots(outgoings)
@@ -145,6 +138,18 @@ class RedisTransport:
                 raise unreachable(error) from error
             yield line, link
 
+    def _begin(self, calls: int) -> bool:
+        """Whether whoever makes them has a connection to itself."""
+        with self._lock:
+            self._in_flight += 1
+            fused = self._in_flight <= self._most_fused
+        (fused_calls if fused else shared_calls).inc(calls)
+        return fused
+
+    def _end(self) -> None:
+        with self._lock:
+            self._in_flight -= 1
+
     def _fused_call(self, outgoing: Outgoing, deadline: float) -> Reply:
         outcome = self._fused.call(outgoing, deadline, self._afterwards.withdraw)
         if isinstance(outcome, Reply):
@@ -163,6 +168,30 @@ class RedisTransport:
         if isinstance(outcome, RPCError):
             raise outcome
         return outcome
+
+    def _fused_calls(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
+        slots = lone_slots(outgoings)
+        batch = Batch(self._fused, slots, time.monotonic() + longest_timeout(outgoings))
+        try:
+            batch.run()
+        except BaseException:
+            for slot in slots:
+                if slot.outcome is None:
+                    self._afterwards.withdraw(slot.outgoing, slot.entry_id)
+            raise
+        finally:
+            batch.release()
+        return [slot.outcome or self._afterwards.explain(slot.outgoing, slot.entry_id) for slot in slots]
+
+    def _shared_calls(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
+        slots, wait = sync_slots(outgoings)
+        self._shared.submit(slots)
+        try:
+            wait(longest_timeout(outgoings))
+        except BaseException:
+            self._give_up_all(slots)
+            raise
+        return [slot.outcome or self._time_out(slot) for slot in slots]
 
     def _time_out(self, slot: Slot) -> RPCTimeoutError:
         self._shared.forget(slot)

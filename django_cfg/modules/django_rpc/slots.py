@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from django_cfg.errors import RPCError
-from django_cfg.modules.django_rpc.outgoing import Outgoing
+from django_cfg.modules.django_rpc.outgoing import AfterLoss, Outgoing, after_loss, outcome_unknown
+from django_cfg.modules.django_rpc.protocol import entry_of
 from django_cfg.rpc.call import Reply
 
-__all__ = ["Outcome", "Slot", "async_slots", "longest_timeout", "sync_slots"]
+__all__ = ["Outcome", "Slot", "async_slots", "lone_slots", "longest_timeout", "outcome_after_loss", "sync_slots"]
 
 Outcome: TypeAlias = Reply | RPCError
 
@@ -38,6 +39,15 @@ class Slot:
         if self.outcome is None:
             self.outcome = outcome
             self._wake()
+
+
+def lone_slots(outgoings: Sequence[Outgoing]) -> list[Slot]:
+    """Of a thread that settles them itself, so that nobody waits."""
+    return [Slot(outgoing, _wake_nobody) for outgoing in outgoings]
+
+
+def _wake_nobody() -> None:
+    return
 
 
 def sync_slots(outgoings: Sequence[Outgoing]) -> tuple[list[Slot], Callable[[float], None]]:
@@ -76,6 +86,28 @@ def async_slots(outgoings: Sequence[Outgoing]) -> tuple[list[Slot], Callable[[fl
             return
 
     return [Slot(outgoing, wake) for outgoing in outgoings], wait
+
+
+def outcome_after_loss(
+    slot: Slot, found: tuple[bytes | None, int], run_id: str, cause: BaseException
+) -> Outcome | AfterLoss:
+    """WAIT, RESEND, or the outcome, of a sent call whose link broke; `found` and `run_id` as Redis shows them now.
+
+    One to wait for is confirmed by that.
+    """
+    record, there = found
+    verdict, reply = after_loss(
+        slot.outgoing,
+        record,
+        there=bool(there),
+        accepted=slot.entry_id is not None,
+        same_run=slot.run_id == run_id,
+    )
+    if verdict is AfterLoss.UNKNOWN:
+        return outcome_unknown(slot.outgoing.method, f"Redis was lost while it waited ({cause})")
+    if verdict is AfterLoss.WAIT:
+        slot.entry_id, slot.run_id = slot.entry_id or entry_of(record), run_id
+    return verdict if reply is None else reply
 
 
 def longest_timeout(outgoings: Sequence[Outgoing]) -> float:
