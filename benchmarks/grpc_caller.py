@@ -43,8 +43,13 @@ def request_of(agent_id: str, command: pb2.Command, wait_for: str) -> pb2.SendCo
     return pb2.SendCommandRequest(client_id=agent_id, command=command, wait_for=wait_for, timeout_ms=30_000)
 
 
+@lru_cache
+def config_of(port: int) -> CommandClientConfig:
+    return CommandClientConfig(grpc_host="127.0.0.1", grpc_port=port)
+
+
 def client_of(agent_id: str, port: int) -> FleetCommandClient:
-    return FleetCommandClient(agent_id, config=CommandClientConfig(grpc_host="127.0.0.1", grpc_port=port))
+    return FleetCommandClient(agent_id, config=config_of(port))
 
 
 @lru_cache

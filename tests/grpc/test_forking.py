@@ -45,12 +45,21 @@ def keep_calling():
     while True:
         client.send_command_sync(pb2.Command())
 
+async def keep_awaiting():
+    while True:
+        await client.send_command(pb2.Command())
+        called.set()
+
+called = threading.Event()
 assert answered()
-way, busy, children = {"os": fork, "multiprocessing": start}[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3])
+way, kind, busy = {"os": fork, "multiprocessing": start}[sys.argv[1]], sys.argv[2], int(sys.argv[3])
+work = keep_calling if kind == "threads" else lambda: asyncio.run(keep_awaiting())
 for _ in range(busy):
-    threading.Thread(target=keep_calling, daemon=True).start()
+    threading.Thread(target=work, daemon=True).start()
+if kind == "loops":
+    called.wait(20)
 codes = []
-for _ in range(children):
+for _ in range(int(sys.argv[4])):
     codes.append(way())
     assert answered(), "the parent's own channel"
 print(codes, flush=True)
@@ -58,13 +67,16 @@ os._exit(0)
 """
 
 
-@pytest.mark.parametrize(("way", "busy_threads"), [("os", 0), ("multiprocessing", 0), ("os", 3)])
-def test_every_child_sends(tmp_path: Path, way: str, busy_threads: int) -> None:
-    """Also while other threads of the parent are in the middle of calls; a child that hangs is ended by SIGALRM."""
+@pytest.mark.parametrize(
+    ("way", "kind", "busy"),
+    [("os", "threads", 0), ("multiprocessing", "threads", 0), ("os", "threads", 3), ("os", "loops", 3)],
+)
+def test_every_child_sends(tmp_path: Path, way: str, kind: str, busy: int) -> None:
+    """Also while threads and event loops of the parent are in the middle of calls; SIGALRM ends a child that hangs."""
     fleet = Fleet(tmp_path)
     with fleet.serving():
         done = subprocess.run(
-            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PARENT, way, str(busy_threads), str(CHILDREN)],
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PARENT, way, kind, str(busy), str(CHILDREN)],
             env={
                 **os.environ,
                 "DJANGO_SETTINGS_MODULE": "site_settings",

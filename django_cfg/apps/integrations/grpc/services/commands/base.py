@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from asgiref.sync import async_to_sync
@@ -12,7 +13,7 @@ from django_cfg.apps.integrations.grpc.conf import get_config
 from django_cfg.apps.integrations.grpc.extra import require_grpc
 from django_cfg.apps.integrations.grpc.services.commands.address import dialled_address, local_name
 from django_cfg.apps.integrations.grpc.services.commands.config import CommandClientConfig
-from django_cfg.apps.integrations.grpc.services.commands.order import Order
+from django_cfg.apps.integrations.grpc.services.commands.order import Order, checked_seconds
 from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service
 from django_cfg.errors import ClientNotConnectedError, CommandError, CommandTimeoutError
 
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 TCommand = TypeVar("TCommand")
+
+_DEFAULTS = CommandClientConfig()
 
 
 class StreamingCommandClient(ABC, Generic[TCommand]):
@@ -62,7 +65,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
         given: dict[str, Any] = {"grpc_host": grpc_host, "grpc_port": grpc_port}
         self.client_id = client_id
         changes = {key: value for key, value in given.items() if value is not None}
-        self.config = config or CommandClientConfig()
+        self.config = config or _DEFAULTS
         if changes:
             self.config = dataclasses.replace(self.config, **changes)
         self._streaming_service = streaming_service
@@ -145,7 +148,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
 
     def _order(self, command: TCommand, timeout: float | None, wait_for: WaitFor) -> Order:
         seconds = self.config.call_timeout if timeout is None else timeout
-        return Order(self.client_id, command, getattr(command, "command_id", ""), seconds, wait_for)
+        return Order(self.client_id, command, getattr(command, "command_id", ""), checked_seconds(seconds), wait_for)
 
     def _remote(self) -> RemoteMethod:
         if self.stub_class is None or self.request_class is None:
@@ -153,12 +156,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
                 f"{type(self).__name__} reaches other processes once stub_class and request_class are set to the"
                 " classes of its protocol; for send_command alone, _send_via_grpc may be overridden instead"
             )
-        try:
-            from django_cfg.apps.integrations.grpc.services.commands.remote import RemoteMethod
-        except ImportError:
-            require_grpc()
-            raise
-        return RemoteMethod(
+        return _remote_method()(
             self.stub_class,
             self.rpc_method_name,
             self.request_class,
@@ -167,3 +165,13 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
             self.get_grpc_address(),
             self.config,
         )
+
+
+@cache
+def _remote_method() -> type[RemoteMethod]:
+    try:
+        from django_cfg.apps.integrations.grpc.services.commands.remote import RemoteMethod
+    except ImportError:
+        require_grpc()
+        raise
+    return RemoteMethod

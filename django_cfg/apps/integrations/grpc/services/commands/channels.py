@@ -1,7 +1,8 @@
-"""One channel per server address and process, opened when first needed and used again.
+"""One channel per server address and process, opened when first needed and used again; and one per event loop.
 
-Synchronous channels on purpose: they serve every thread and event loop of the process, and they work after a fork,
-where grpc.aio hangs. A child leaves its parent's channels alone and opens its own.
+The synchronous one serves every thread, and event loops too: one that makes its first call, which may be its only one,
+and all of a forked child, where grpc.aio hangs. It costs an event loop a thread for each call, so one that calls again
+gets a channel of grpc.aio. A child leaves its parent's channels alone and opens its own.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import grpc
@@ -62,6 +62,8 @@ _lock = threading.Lock()
 _channels: dict[str, ServerChannel] = {}
 _inherited: list[dict[str, ServerChannel]] = []
 """What a child got from its parent; kept, because closing it is not safe there."""
+_is_child = False
+"""Whether this process was forked from one that had this module."""
 
 
 def channel_to(address: str, config: GRPCConfig) -> ServerChannel:
@@ -73,76 +75,101 @@ def channel_to(address: str, config: GRPCConfig) -> ServerChannel:
         return kept
 
 
+class Wire:
+    """A channel of either kind, its stubs, and whether it has been seen to lead to a server."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self.probe: Any = channel.unary_unary(_PROBE)
+        self.connected = False
+        self._stubs: dict[Callable[[grpc.Channel], Any], Any] = {}
+
+    def bound(self, method: Method) -> Any:
+        stub = self._stubs.get(method.stub_class)
+        if stub is None:
+            stub = self._stubs[method.stub_class] = method.stub_class(self.channel)
+        return getattr(stub, method.name)
+
+
 class ServerChannel:
-    """Unary calls over one channel, from any thread and any event loop. All raise RPCError, never grpc.RpcError."""
+    """Unary calls to one server, from any thread and any event loop. All raise RPCError, never grpc.RpcError."""
 
     def __init__(self, address: str, config: GRPCConfig) -> None:
         self.address = address
         self.config = config
-        self._channel = _open(address, config)
-        self._stubs: dict[Callable[[grpc.Channel], Any], Any] = {}
-        self._probe: Any = self._channel.unary_unary(_PROBE)
-        self._connected = False
+        self._shared = Wire(_open(address, config, grpc))
+        self._own: dict[asyncio.AbstractEventLoop, Wire | None] = {}
+        """By event loop; None for one that has made its first call."""
 
     def call(self, method: Method, request: object, times: Times, more: Metadata = ()) -> Any:
         """The response; waits for a connection first, and once more where the call found none.
 
         `more` is metadata that goes with that of the service.
         """
-        call = self._bound(method)
+        call = self._shared.bound(method)
         for last in (False, True):
-            if not self._connected:
+            if not self._shared.connected:
                 self._connect(times.connect_seconds)
             _gate.enter()
             try:
                 metadata = service_metadata(self.config) + more
                 return call(request, timeout=times.call_seconds, metadata=metadata)
             except grpc.RpcError as error:
-                self._failed(error, last=last)
+                self._failed(self._shared, error, last=last)
             finally:
                 _gate.leave()
         raise AssertionError("the second failure is always raised")
 
     async def acall(self, method: Method, request: object, times: Times, more: Metadata = ()) -> Any:
         """As `call`; cancelling it cancels the RPC."""
-        call = self._bound(method)
+        wire = self._wire_of(asyncio.get_running_loop())
+        run = _awaited if wire is self._shared else _run
+        call = wire.bound(method)
         for last in (False, True):
-            if not self._connected:
-                await self._aconnect(times.connect_seconds)
+            if not wire.connected:
+                await self._aconnect(wire, run, times.connect_seconds)
             try:
                 metadata = service_metadata(self.config) + more
-                return await _awaited(partial(call.future, request, timeout=times.call_seconds, metadata=metadata))
+                return await run(call, request, timeout=times.call_seconds, metadata=metadata)
             except grpc.RpcError as error:
-                self._failed(error, last=last)
+                self._failed(wire, error, last=last)
         raise AssertionError("the second failure is always raised")
 
-    def _bound(self, method: Method) -> Any:
-        stub = self._stubs.get(method.stub_class)
-        if stub is None:
-            stub = self._stubs[method.stub_class] = method.stub_class(self._channel)
-        return getattr(stub, method.name)
+    def _wire_of(self, loop: asyncio.AbstractEventLoop) -> Wire:
+        with _lock:
+            if _is_child:
+                return self._shared
+            if loop not in self._own:
+                for ended in [one for one in self._own if one.is_closed()]:
+                    del self._own[ended]
+                self._own[loop] = None
+                return self._shared
+            wire = self._own[loop]
+            if wire is None:
+                wire = self._own[loop] = Wire(_open(self.address, self.config, grpc.aio))
+            return wire
 
-    def _failed(self, error: grpc.RpcError, *, last: bool) -> None:
-        self._connected = False
+    def _failed(self, wire: Wire, error: grpc.RpcError, *, last: bool) -> None:
+        wire.connected = False
         if last or not never_sent(error):
             raise failure_of(error, self.address) from error
 
     def _connect(self, seconds: float) -> None:
         _gate.enter()
         try:
-            self._probe(b"", timeout=seconds, wait_for_ready=True)
+            self._shared.probe(b"", timeout=seconds, wait_for_ready=True)
         except grpc.RpcError as error:
             self._probed(error, seconds)
         finally:
             _gate.leave()
-        self._connected = True
+        self._shared.connected = True
 
-    async def _aconnect(self, seconds: float) -> None:
+    async def _aconnect(self, wire: Wire, run: Callable[..., Awaitable[Any]], seconds: float) -> None:
         try:
-            await _awaited(partial(self._probe.future, b"", timeout=seconds, wait_for_ready=True))
+            await run(wire.probe, b"", timeout=seconds, wait_for_ready=True)
         except grpc.RpcError as error:
             self._probed(error, seconds)
-        self._connected = True
+        wire.connected = True
 
     def _probed(self, error: Any, seconds: float) -> None:
         """A refusal is an answer too: there is a connection."""
@@ -150,8 +177,17 @@ class ServerChannel:
             raise not_reached(self.address, f"not within {seconds:g} s") from error
 
 
-async def _awaited(begin: Callable[[], Any]) -> Any:
-    """The result of a gRPC future, whose callbacks come on gRPC's own threads."""
+async def _run(call: Any, request: object, **options: Any) -> Any:
+    """Over the event loop's own channel."""
+    _gate.enter()
+    try:
+        return await call(request, **options)
+    finally:
+        _gate.leave()
+
+
+async def _awaited(call: Any, request: object, **options: Any) -> Any:
+    """Over the process's channel: its future's callbacks come on gRPC's own threads."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -166,7 +202,7 @@ async def _awaited(begin: Callable[[], Any]) -> Any:
 
     _gate.enter()
     try:
-        future = begin()
+        future = call.future(request, **options)
     except BaseException:
         _gate.leave()
         raise
@@ -179,19 +215,20 @@ async def _awaited(begin: Callable[[], Any]) -> Any:
     return future.result()
 
 
-def _open(address: str, config: GRPCConfig) -> grpc.Channel:
+def _open(address: str, config: GRPCConfig, kind: Any) -> Any:
+    """`kind`: grpc or grpc.aio."""
     largest = {"grpc.max_receive_message_length": config.max_message_bytes + _AROUND_A_MESSAGE_BYTES}
     options = list((dict(client_options(config)) | _OPTIONS | largest).items())
     credentials = channel_credentials(config)
     if credentials is None:
-        return grpc.insecure_channel(address, options)
-    return grpc.secure_channel(address, credentials, options)
+        return kind.insecure_channel(address, options=options)
+    return kind.secure_channel(address, credentials, options=options)
 
 
 def _start_empty() -> None:
-    global _lock, _channels
+    global _lock, _channels, _is_child
     _inherited.append(_channels)
-    _lock, _channels = threading.Lock(), {}
+    _lock, _channels, _is_child = threading.Lock(), {}, True
 
 
 os.register_at_fork(after_in_child=_start_empty)

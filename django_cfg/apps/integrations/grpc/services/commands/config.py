@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from django_cfg.errors import ConfigurationError
 
 __all__ = ["CommandClientConfig"]
 
 _HIGHEST_PORT = 65_535
+_TIMEOUTS = ("queue_timeout", "connect_timeout", "call_timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,10 @@ class CommandClientConfig:
     """None is the port of `settings.GRPC`."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name.endswith("_timeout") and not (math.isfinite(value) and value >= 0):
-                raise ConfigurationError(f"{field.name} must be a number of seconds from 0 on, not {value!r}")
+        for name in _TIMEOUTS:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigurationError(f"{name} must be a number of seconds from 0 on, not {value!r}")
         if not self.connect_timeout or not self.call_timeout:
             raise ConfigurationError("connect_timeout and call_timeout must be above 0: nothing answers in no time")
         if not self.grpc_host:

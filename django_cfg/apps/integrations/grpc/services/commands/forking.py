@@ -24,13 +24,13 @@ class ForkGate:
         os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._reset)
 
     def enter(self) -> None:
-        with self._changed:
+        with self._lock:
             while self._forking:
                 self._changed.wait()
             self._calls += 1
 
     def leave(self) -> None:
-        with self._changed:
+        with self._lock:
             self._calls -= 1
             if self._forking:
                 self._changed.notify_all()
@@ -47,6 +47,7 @@ class ForkGate:
             self._changed.notify_all()
 
     def _reset(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._forking = False
         self._calls = 0

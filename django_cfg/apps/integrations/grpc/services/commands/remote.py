@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django_cfg.apps.integrations.grpc.conf import get_config
 from django_cfg.apps.integrations.grpc.services.commands.call_spans import CallSpan
@@ -14,6 +13,7 @@ from django_cfg.apps.integrations.grpc.services.commands.config import CommandCl
 from django_cfg.apps.integrations.grpc.services.commands.order import Order
 from django_cfg.apps.integrations.grpc.services.streaming.outcome import CommandOutcome, CommandResult
 from django_cfg.errors import CommandOutcomeUnknownError, CommandTimeoutError, RPCError, ServiceUnavailableError
+from django_cfg.rpc import tracing
 
 __all__ = ["RemoteMethod"]
 
@@ -30,8 +30,7 @@ _OUTCOMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteMethod:
+class RemoteMethod(NamedTuple):
     """How one protocol names its parts, and where it is served."""
 
     stub_class: Callable[[Any], Any]
@@ -66,10 +65,14 @@ class RemoteMethod:
         return _result(order, response, time.monotonic() - begun)
 
     def _call(self, request: Any, times: Times, command_id: str) -> Any:
+        if not tracing.ENABLED:
+            return self._channel().call(self.method, request, times)
         with CallSpan(self.name, command_id) as span:
             return self._channel().call(self.method, request, times, span.metadata)
 
     async def _acall(self, request: Any, times: Times, command_id: str) -> Any:
+        if not tracing.ENABLED:
+            return await self._channel().acall(self.method, request, times)
         with CallSpan(self.name, command_id) as span:
             return await self._channel().acall(self.method, request, times, span.metadata)
 

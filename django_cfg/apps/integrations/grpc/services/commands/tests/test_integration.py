@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -110,11 +111,41 @@ async def test_the_deadline_travels(serving: Serving) -> None:
     assert 0 < sent <= 2.1, "gRPC rounds deadlines up on the wire"
 
 
-async def test_a_cancelled_caller_cancels_its_call(serving: Serving) -> None:
+async def test_an_event_loop_that_calls_again_has_a_connection_of_its_own(serving: Serving) -> None:
+    client = FleetCommandClient("bot-1")
+    assert [await client.send_command(start()) for _ in range(5)] == [True] * 5
+
+    shared, *own = serving.servicer.peers
+    assert len(set(own)) == 1
+    assert shared not in own
+
+
+def test_connections_of_event_loops_end_with_them(serving: Serving) -> None:
+    """At the latest when the next one begins."""
+    client = FleetCommandClient("bot-1")
+
+    async def call_again() -> list[bool]:
+        return [bool(await client.execute_command(start())) for _ in range(3)]
+
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    assert asyncio.run(call_again()) == [True] * 3
+    before = open_files()
+    for _ in range(20):
+        assert asyncio.run(call_again()) == [True] * 3
+    assert len(set(serving.servicer.peers)) == 22
+    assert open_files() < before + 10
+
+
+@pytest.mark.parametrize("calls_before", [0, 1], ids=["shared connection", "own connection"])
+async def test_a_cancelled_caller_cancels_its_call(serving: Serving, calls_before: int) -> None:
     """The server stops waiting for the agent, long before the deadline."""
     stop = pb2.Command(command_id="slow", stop=pb2.Stop(grace_seconds=2))
     client = FleetCommandClient("bot-1")
-    assert await client.execute_command(start())
+    assert await asyncio.to_thread(client.execute_command_sync, start())
+    for _ in range(calls_before):
+        assert await client.execute_command(start())
     waiting = asyncio.create_task(client.execute_command(stop, 60))
     await until(lambda: pending(serving) == 1)
     waiting.cancel()
@@ -239,7 +270,6 @@ async def test_commands_carry_the_credentials_of_the_settings(
         for _ in range(3):
             assert await FleetCommandClient("bot-1").execute_command(start())
         assert [header in metadata for metadata in serving.servicer.metadata] == [True] * 3
-        assert len(set(serving.servicer.peers)) == 1
 
         settings.GRPC = {"port": serving.port}
         with pytest.raises(UnauthorizedError):
