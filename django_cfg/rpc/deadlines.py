@@ -1,4 +1,4 @@
-"""When running calls end at the latest: one timer for all, since one for each costs more than the rest of its start."""
+"""When what is under way ends at the latest: one timer for all, since one for each costs more than it is worth."""
 
 from __future__ import annotations
 
@@ -6,22 +6,34 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Collection
+from typing import Generic, Protocol, TypeVar
 
-from django_cfg.rpc.running_call import RunningCall
-
-__all__ = ["Deadlines"]
+__all__ = ["Deadlines", "Limited"]
 
 
-class Deadlines:
+class Limited(Protocol):
+    """`deadline` in monotonic seconds."""
+
+    @property
+    def deadline(self) -> float: ...
+
+    @property
+    def answered(self) -> bool: ...
+
+
+T = TypeVar("T", bound=Limited)
+
+
+class Deadlines(Generic[T]):
     """Calls `expire(call)` for those of `running` that nobody has answered in time; for one event loop."""
 
-    def __init__(self, running: Collection[RunningCall], expire: Callable[[RunningCall], None]) -> None:
+    def __init__(self, running: Collection[T], expire: Callable[[T], None]) -> None:
         self._running = running
         self._expire = expire
         self._next = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, call: RunningCall, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, call: T, loop: asyncio.AbstractEventLoop) -> None:
         """It may stay until it is answered."""
         if call.deadline < self._next:
             if self._timer is not None:

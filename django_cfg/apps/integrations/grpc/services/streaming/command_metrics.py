@@ -6,10 +6,11 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from django_cfg.apps.integrations.grpc.services.streaming.outcome import CommandResult
-from django_cfg.rpc import metrics
-from django_cfg.rpc.tracing import end_span, start_client_span
+from django_cfg.rpc import metrics, tracing
 
-__all__ = ["observed"]
+__all__ = ["OBSERVED", "observed"]
+
+OBSERVED = metrics.ENABLED or tracing.ENABLED
 
 Result = TypeVar("Result", bound=CommandResult[Any])
 
@@ -23,7 +24,7 @@ _seconds = metrics.histogram("django_cfg_grpc_command_duration_seconds", "From t
 
 async def observed(command_id: str, execution: Awaitable[Result]) -> Result:
     """Its result; counted and timed, and a span where somebody records spans."""
-    span = start_client_span(SPAN, SYSTEM, command_id)
+    span = tracing.start_client_span(SPAN, SYSTEM, command_id)
     outcome = RAISED
     try:
         result = await execution
@@ -32,4 +33,4 @@ async def observed(command_id: str, execution: Awaitable[Result]) -> Result:
         _seconds.of(str(result.outcome)).observe(result.elapsed_seconds)
         return result
     finally:
-        end_span(span, outcome)
+        tracing.end_span(span, outcome)

@@ -33,7 +33,7 @@ class Refusal(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Command(Generic[TCommand]):
-    """`deadline` is a time of the clock that the callers of `StreamCommands` use."""
+    """`deadline` is a time of the clock that the callers of `StreamCommands` use. `answered` once it is settled."""
 
     id: str
     payload: TCommand
@@ -41,6 +41,7 @@ class Command(Generic[TCommand]):
     wait_for: WaitFor
     settle: Callable[[Settled], None]
     stage: Stage = field(default=Stage.QUEUED, init=False)
+    answered: bool = field(default=False, init=False)
 
 
 class Settled(NamedTuple):
@@ -128,6 +129,7 @@ class StreamCommands(Generic[TCommand]):
 
     def _settle(self, command: Command[TCommand], settled: Settled) -> None:
         del self._by_id[command.id]
+        command.answered = True
         command.settle(settled)
 
 

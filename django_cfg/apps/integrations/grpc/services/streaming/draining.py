@@ -41,7 +41,8 @@ class Draining(Generic[TMessage, TCommand]):
 
     def forget(self) -> None:
         """Another event loop begins, and with it another server."""
-        self.under_way = self._sending.refusing = False
+        self.under_way = False
+        self._sending.forget()
 
     async def drain(self, grace_seconds: float) -> None:
         """Returns when the streams have ended, at the latest a few seconds after `grace_seconds`."""

@@ -6,20 +6,26 @@ import asyncio
 import math
 from collections.abc import Collection
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from django_cfg.apps.integrations.grpc.services.streaming.callbacks import Callbacks
-from django_cfg.apps.integrations.grpc.services.streaming.command_metrics import observed
-from django_cfg.apps.integrations.grpc.services.streaming.commands import Command, Settled, WaitFor
+from django_cfg.apps.integrations.grpc.services.streaming.command_metrics import OBSERVED, observed
+from django_cfg.apps.integrations.grpc.services.streaming.commands import Command, Settled, StreamCommands, WaitFor
 from django_cfg.apps.integrations.grpc.services.streaming.connection import Connection
 from django_cfg.apps.integrations.grpc.services.streaming.connections import Connections
 from django_cfg.apps.integrations.grpc.services.streaming.outcome import CommandOutcome, CommandResult
 from django_cfg.errors import ClientNotConnectedError, ConfigurationError
+from django_cfg.rpc.deadlines import Deadlines
 
 __all__ = ["Sending"]
 
 TMessage = TypeVar("TMessage")
 TCommand = TypeVar("TCommand")
+
+
+class _Awaited(NamedTuple, Generic[TCommand]):
+    waiter: asyncio.Future[Settled]
+    commands: StreamCommands[TCommand]
 
 
 class Sending(Generic[TMessage, TCommand]):
@@ -34,8 +40,13 @@ class Sending(Generic[TMessage, TCommand]):
         self._connections = connections
         self._calls = calls
         self._queue_timeout = queue_timeout_seconds
-        self._awaited: set[asyncio.Future[Settled]] = set()
+        self.forget()
+
+    def forget(self) -> None:
+        """Another event loop begins, in which nobody waits yet."""
         self.refusing = False
+        self._awaited: dict[Command[TCommand], _Awaited[TCommand]] = {}
+        self._deadlines = Deadlines(self._awaited, self._expire)
 
     async def send(self, agent_id: str, command: TCommand, timeout_seconds: float | None) -> bool:
         """Whether it was accepted; 0 does not wait for room."""
@@ -59,7 +70,8 @@ class Sending(Generic[TMessage, TCommand]):
         self, agent_id: str, command: TCommand, command_id: str, timeout_seconds: float, wait_for: WaitFor
     ) -> CommandResult[TMessage]:
         """Raises CommandError for an id that is in flight."""
-        return await observed(command_id, self._execute(agent_id, command, command_id, timeout_seconds, wait_for))
+        execution = self._execute(agent_id, command, command_id, timeout_seconds, wait_for)
+        return await (observed(command_id, execution) if OBSERVED else execution)
 
     async def _execute(
         self, agent_id: str, command: TCommand, command_id: str, timeout_seconds: float, wait_for: WaitFor
@@ -106,19 +118,17 @@ class Sending(Generic[TMessage, TCommand]):
         waiter: asyncio.Future[Settled] = loop.create_future()
         command = Command(command_id, payload, deadline, wait_for, partial(_set, waiter))
         connection.commands.add(command)
-        timer = loop.call_at(deadline, connection.commands.expire, command)
-        self._awaited.add(waiter)
+        self._awaited[command] = _Awaited(waiter, connection.commands)
+        self._deadlines.add(command, loop)
         try:
-            await self._enqueue(connection, command)
+            if not connection.queue.offer(command):
+                await self._enqueue(connection, command)
             return await waiter
         finally:
-            self._awaited.discard(waiter)
-            timer.cancel()
+            self._awaited.pop(command, None)
             connection.commands.forget(command)
 
     async def _enqueue(self, connection: Connection[TMessage, TCommand], command: Command[TCommand]) -> None:
-        if connection.queue.offer(command):
-            return
         left = command.deadline - asyncio.get_running_loop().time()
         if not await _put(connection, command, left if self._queue_timeout is None else min(left, self._queue_timeout)):
             connection.commands.fail(command, "its queue is full")
@@ -127,7 +137,10 @@ class Sending(Generic[TMessage, TCommand]):
         """Until nobody waits for an outcome any more, or the loop's time is `deadline`."""
         loop = asyncio.get_running_loop()
         while self._awaited and (left := deadline - loop.time()) > 0:
-            await asyncio.wait(self._awaited, timeout=left)
+            await asyncio.wait([one.waiter for one in self._awaited.values()], timeout=left)
+
+    def _expire(self, command: Command[TCommand]) -> None:
+        self._awaited[command].commands.expire(command)
 
 
 def _checked_id(found: object) -> str:

@@ -186,8 +186,10 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
         `outcome_of`.
         """
         command_id = self._sending.id_of(command, timeout, wait_for)
+        if self._home.is_here:
+            return await self._sending.execute(client_id, command, command_id, timeout, wait_for)
         work = partial(self._sending.execute, client_id, command, command_id, timeout, wait_for)
-        return await work() if self._home.is_here else await self._run(work, *_without_loop(client_id, command_id))
+        return await self._run(work, *_without_loop(client_id, command_id))
 
     def execute_command_sync(
         self, client_id: str, command: TCommand, timeout: float = 30.0, *, wait_for: WaitFor = "completed"
