@@ -24,7 +24,13 @@ from benchmarks.redis_floor_wire import NOTE
 
 MANY = 50
 LOADS = {"1 thread": 1, "8 threads": 8, "64 threads": 64, "gevent": 64, "asyncio": 64, f"call_many({MANY})": MANY}
-FLOORS = {"fused": floors.Fused, "demux": floors.Demux, "ipc": floors.Ipc}
+FLOORS = {
+    "fused": floors.Fused,
+    "fused, loop": floors.FusedLoop,
+    "demux": floors.Demux,
+    "demux, loop": floors.DemuxLoop,
+    "ipc": floors.Ipc,
+}
 
 
 class Ours:

@@ -44,6 +44,10 @@ class Fused:
         return result(answer[1])[1]
 
 
+class FusedLoop(Fused):
+    stream = "bench:looping"
+
+
 class Ipc:
     """As the clients of django-ipc: XADD, BLPOP, DEL, each a round trip."""
 
@@ -115,6 +119,10 @@ class Demux:
                 done, answer = self._pending.pop(correlation_id)
                 answer.append(value)
                 done.release()
+
+
+class DemuxLoop(Demux):
+    stream = "bench:looping"
 
 
 class AsyncDemux:

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.redis_floor_server {batching|ipc} URL`: servers that nothing can stop, recover or bound.
+"""`python -m benchmarks.redis_floor_server {batching|looping|ipc} URL`: what nothing can stop, recover or bound.
 
 `batching` is the least that answers over a stream: read, answer all that was read in one transaction, read again.
-`ipc` does what django-ipc 1.0.9 does: a task for each message, and three round trips for its reply.
+`looping` is the same in an event loop, which a server needs whose methods are async. `ipc` does what django-ipc 1.0.9
+does, where that is not installed: a task for each message, and three round trips for its reply.
 """
 
 from __future__ import annotations
@@ -26,18 +27,32 @@ def serve_batching(url: str, stream: str) -> None:
         answer = client.execute_command(
             "XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", 100, "BLOCK", 1000, "STREAMS", stream, ">"
         )
-        rows = _rows(answer)
-        if not rows:
-            continue
-        pipeline = client.pipeline(transaction=True)
-        for _, fields in rows:
-            reply_to, reply = answered(fields[b"payload"])
-            pipeline.execute_command("LPUSH", reply_to, reply)
-            pipeline.execute_command("EXPIRE", reply_to, REPLY_SECONDS)
-        ids = [entry_id for entry_id, _ in rows]
-        pipeline.execute_command("XACK", stream, GROUP, *ids)
-        pipeline.execute_command("XDEL", stream, *ids)
-        pipeline.execute()
+        if answer:
+            _answer_all(pipeline := client.pipeline(transaction=True), stream, _rows(answer))
+            pipeline.execute()
+
+
+async def serve_in_a_loop(url: str, stream: str) -> None:
+    client: Any = redis.asyncio.Redis.from_url(url, socket_timeout=None)
+    await client.xgroup_create(stream, GROUP, id="0", mkstream=True)
+    print("ready", flush=True)
+    while True:
+        answer = await client.execute_command(
+            "XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", 100, "BLOCK", 1000, "STREAMS", stream, ">"
+        )
+        if answer:
+            _answer_all(pipeline := client.pipeline(transaction=True), stream, _rows(answer))
+            await pipeline.execute()
+
+
+def _answer_all(pipeline: Any, stream: str, rows: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+    for _, fields in rows:
+        reply_to, reply = answered(fields[b"payload"])
+        pipeline.execute_command("LPUSH", reply_to, reply)
+        pipeline.execute_command("EXPIRE", reply_to, REPLY_SECONDS)
+    ids = [entry_id for entry_id, _ in rows]
+    pipeline.execute_command("XACK", stream, GROUP, *ids)
+    pipeline.execute_command("XDEL", stream, *ids)
 
 
 async def serve_like_ipc(url: str, stream: str) -> None:
@@ -67,5 +82,7 @@ if __name__ == "__main__":
     kind, address = sys.argv[1:]
     if kind == "ipc":
         asyncio.run(serve_like_ipc(address, "bench:ipc"))
+    elif kind == "looping":
+        asyncio.run(serve_in_a_loop(address, "bench:looping"))
     else:
         serve_batching(address, "bench:batching")

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.centrifugo_calls import cpu_seconds
@@ -24,7 +25,16 @@ from benchmarks.redis_caller import MANY
 
 ROUNDS = 5
 START_SECONDS = 30.0
-SERVERS = {"fused": "batching", "demux": "batching", "ipc": "ipc", "ours": "ours"}
+SERVERS = {
+    "fused": "batching",
+    "fused, loop": "looping",
+    "demux": "batching",
+    "demux, loop": "looping",
+    "ipc": "ipc",
+    "ours": "ours",
+}
+DJANGO_IPC = Path(__file__).parents[1] / ".cache" / "django-ipc" / "bin" / "python"
+"""Of the virtual environment that `scripts/setup --test` makes: its own bridge is measured where it is there."""
 
 
 class Load(NamedTuple):
@@ -33,16 +43,16 @@ class Load(NamedTuple):
     name: str
     floor: str
     calls: int
-    others: tuple[str, ...] = ("ipc",)
+    others: tuple[str, ...] = ()
 
 
 LOADS = (
-    Load("1 thread", "fused", 1000),
-    Load("8 threads", "fused", 3200),
-    Load("64 threads", "demux", 6400),
-    Load(f"call_many({MANY})", "demux", 8000, ()),
-    Load("asyncio", "demux", 6400, ()),
-    Load("gevent", "demux", 6400, ()),
+    Load("1 thread", "fused", 1000, ("fused, loop", "ipc")),
+    Load("8 threads", "fused", 3200, ("fused, loop", "ipc")),
+    Load("64 threads", "demux", 6400, ("demux, loop", "ipc")),
+    Load(f"call_many({MANY})", "demux", 8000),
+    Load("asyncio", "demux", 6400),
+    Load("gevent", "demux", 6400),
 )
 
 
@@ -97,7 +107,7 @@ def main(rounds: int = ROUNDS) -> None:
     loads = [load for load in LOADS if load.name != "gevent" or find_spec("gevent")]
     with contextlib.ExitStack() as stack:
         url, broker = stack.enter_context(redis_server())
-        pids = {kind: stack.enter_context(server(kind, url)) for kind in ("batching", "ipc", "ours")}
+        pids = {kind: stack.enter_context(server(kind, url)) for kind in ("batching", "looping", "ipc", "ours")}
         callers = {
             (load.name, system): start_caller(stack, system, load.name, url)
             for load in loads
@@ -129,8 +139,10 @@ def print_table(loads: list[Load], medians: dict[tuple[str, str], Figures], roun
                 f"| {row.rate / floor.rate:.2f} | {row.p50 / floor.p50:.2f} "
                 f"| {row.client_cpu:.0f} + {row.server_cpu:.0f} + {row.redis_cpu:.0f} |"
             )
+    one, loop = medians["1 thread", "ours"], medians["1 thread", "fused, loop"]
+    print(f"\n1 thread, p50 / floor with an event loop: {one.p50 / loop.p50:.2f}", end="; ")
     threads, ours = medians["64 threads", "ours"], medians[f"call_many({MANY})", "ours"]
-    print(f"\n64 threads / ipc: {threads.rate / medians['64 threads', 'ipc'].rate:.1f}", end="; ")
+    print(f"64 threads / ipc: {threads.rate / medians['64 threads', 'ipc'].rate:.1f}", end="; ")
     print(f"call_many / floor of 64 threads: {ours.rate / medians['64 threads', 'demux'].rate:.2f}")
 
 
@@ -160,13 +172,13 @@ def redis_server() -> Iterator[tuple[str, int]]:
 @contextlib.contextmanager
 def server(kind: str, url: str) -> Iterator[int]:
     """The process id of a server that is ready."""
-    command, until = ["benchmarks.redis_floor_server", kind, url], "ready"
+    command, until = [sys.executable, "-m", "benchmarks.redis_floor_server", kind, url], "ready"
     if kind == "ours":
-        command, until = ["django", "rpc_server"], "Serving"
+        command, until = [sys.executable, "-m", "django", "rpc_server"], "Serving"
+    elif kind == "ipc" and DJANGO_IPC.exists():
+        command = [str(DJANGO_IPC), str(Path(__file__).with_name("ipc_bridge.py")), url]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "benchmarks.redis_site.settings", "BENCHMARK_REDIS_URL": url}
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     try:
         for line in process.stdout:

@@ -17,7 +17,7 @@ from django_cfg.modules.django_rpc.connecting import (
     is_refusal,
     tells_of_replica,
 )
-from django_cfg.modules.django_rpc.demux import READ_AT_ONCE, WRITE_AT_ONCE, read_replies
+from django_cfg.modules.django_rpc.demux import READ_AT_ONCE, read_replies
 from django_cfg.modules.django_rpc.fused import FusedPath
 from django_cfg.modules.django_rpc.link import Link
 from django_cfg.modules.django_rpc.outgoing import (
@@ -34,6 +34,8 @@ from django_cfg.modules.django_rpc.slots import Outcome, Slot, outcome_after_los
 __all__ = ["Batch"]
 
 LOOK_AT_ONCE = 100
+WRITE_AT_ONCE = 8
+"""Servers run the first of them while the next are written."""
 
 
 class Batch:

@@ -34,7 +34,7 @@ from django_cfg.modules.django_rpc.protocol import Keys, read_response
 from django_cfg.modules.django_rpc.slots import Outcome, Slot, outcome_after_loss
 from django_cfg.rpc.call import Reply
 
-__all__ = ["READ_AT_ONCE", "WRITE_AT_ONCE", "SharedPath", "read_replies"]
+__all__ = ["READ_AT_ONCE", "SharedPath", "read_replies"]
 
 READ_AT_ONCE = 100
 WRITE_AT_ONCE = 16

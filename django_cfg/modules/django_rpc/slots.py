@@ -61,7 +61,8 @@ def sync_slots(outgoings: Sequence[Outgoing]) -> tuple[list[Slot], Callable[[flo
 
     if outgoings:
         lock.acquire()
-    return [Slot(outgoing, wake) for outgoing in outgoings], lambda seconds: _wait(lock, seconds)
+    last = lock.release if len(outgoings) == 1 else wake
+    return [Slot(outgoing, last) for outgoing in outgoings], lambda seconds: _wait(lock, seconds)
 
 
 def _wait(lock: threading.Lock, seconds: float) -> None:
