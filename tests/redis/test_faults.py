@@ -463,3 +463,20 @@ def test_switching_between_the_paths_strands_no_call(
             assert list(pool.map(lambda params: client.call("echo", params), sent)) == sent
         assert redis.xpending(STREAM, GROUP)["pending"] == 0
     client.close()
+
+
+@both_paths
+def test_a_timeout_knows_that_the_server_has_died(config: WebSocketRPCConfig, redis: Any, most_fused: int) -> None:
+    """No other server is there that would have taken over."""
+    client = make_client(config, most_fused)
+    servers, alive = f"rpc:servers:{STREAM}", (time.time() + 60) * 1000
+    redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+    redis.zadd(servers, {"rpc-x": alive})
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(client.call, "echo", timeout=0.5)
+        assert redis.xreadgroup(GROUP, "rpc-x", {STREAM: ">"}, block=5000)
+        redis.zadd(servers, {"rpc-x": (time.time() - 1) * 1000})
+        with pytest.raises(RPCTimeoutError, match="rpc-x, which ran it, has fallen silent; it may have run") as caught:
+            pending.result(BOUND_SECONDS)
+        assert caught.value.details == {"state": "server_lost"}
+    client.close()

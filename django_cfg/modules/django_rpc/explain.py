@@ -20,7 +20,8 @@ STOPPED = "stopped", "the server stopped it then"
 class Facts:
     """What scripts.EXPLAIN has found.
 
-    `record` is the state of the call's record, or empty; `stopped`: a server has ended it at its deadline.
+    `record` is the state of the call's record, or empty; `stopped`: a server has ended it at its deadline. `silent`:
+    the consumer that has it counts as dead.
     """
 
     live_servers: int
@@ -31,19 +32,30 @@ class Facts:
     ahead: int
     record: bytes
     stopped: bool = False
+    silent: bool = False
 
 
 def read_facts(answer: Sequence[Any]) -> Facts:
-    live, there, consumer, idle, deliveries, ahead, record = answer
+    live, there, consumer, idle, deliveries, ahead, record, silent = answer
     name = consumer.decode(errors="replace") if consumer else ""
     state = (record or b"")[:1]
     return Facts(
-        int(live), bool(there), name, int(idle), int(deliveries), int(ahead), state, _was_stopped(state, record)
+        int(live),
+        bool(there),
+        name,
+        int(idle),
+        int(deliveries),
+        int(ahead),
+        state,
+        stopped=_was_stopped(state, record),
+        silent=bool(silent),
     )
 
 
 def explain(facts: Facts) -> tuple[str, str]:
     """A state for programs and a sentence for people."""
+    if facts.consumer and facts.silent:
+        return "server_lost", f"{facts.consumer}, which ran it, has fallen silent; it may have run"
     if facts.consumer:
         seconds = facts.delivered_ms_ago / 1000
         return "running", f"it has been running for {seconds:.1f} s on {facts.consumer}, and may still finish"

@@ -215,16 +215,19 @@ return answers
 
 EXPLAIN = """
 -- KEYS: stream, servers, the call's record. ARGV: group, entry id, most entries to count
--- Returns [live servers, entry there (0/1), consumer, ms since delivery, deliveries, entries ahead, record].
+-- Returns [live servers, entry there (0/1), consumer, ms since delivery, deliveries, entries ahead, record,
+-- whether that consumer said that it lives, and does so no longer (0/1)].
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local live = redis.call('ZCOUNT', KEYS[2], now, '+inf')
 local there = #redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
 local record = redis.call('GET', KEYS[3])
-local consumer, idle, deliveries, ahead = false, 0, 0, 0
+local consumer, idle, deliveries, ahead, silent = false, 0, 0, 0, 0
 local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
 if not pending.err and pending[1] then
   consumer, idle, deliveries = pending[1][2], pending[1][3], pending[1][4]
+  local until_ms = redis.call('ZSCORE', KEYS[2], consumer)
+  if until_ms and math.abs(tonumber(until_ms)) < now then silent = 1 end
 elseif there == 1 then
   local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
   local last = '-'
@@ -235,5 +238,5 @@ elseif there == 1 then
   end
   ahead = #redis.call('XRANGE', KEYS[1], last, '(' .. ARGV[2], 'COUNT', ARGV[3])
 end
-return {live, there, consumer, idle, deliveries, ahead, record}
+return {live, there, consumer, idle, deliveries, ahead, record, silent}
 """

@@ -123,6 +123,11 @@ def test_refusals_of_the_script_are_errors() -> None:
     ("facts", "state", "words"),
     [
         (Facts(1, True, "rpc-a", 4900, 1, 0, b"?"), "running", "4.9 s on rpc-a"),
+        (
+            Facts(1, True, "rpc-a", 4900, 1, 0, b"?", silent=True),
+            "server_lost",
+            "rpc-a, which ran it, has fallen silent",
+        ),
         (Facts(1, True, "", 0, 0, 812, b"?"), "queued", "behind 812"),
         (Facts(1, True, "", 0, 0, 1000, b"?"), "queued", "1000 or more"),
         (Facts(0, True, "", 0, 0, 3, b"?"), "no_server", "no server is alive; 3 "),
@@ -138,10 +143,10 @@ def test_a_timeout_says_why(facts: Facts, state: str, words: str) -> None:
 
 def test_a_call_that_was_stopped_at_its_deadline_has_lost_no_reply() -> None:
     late = protocol.dump_reply(Reply.of_error(CallTimeoutError()))
-    found = [1, 0, None, 0, 0, 0, protocol.finished_record(MARK, late, keyed=False)]
+    found = [1, 0, None, 0, 0, 0, protocol.finished_record(MARK, late, keyed=False), 0]
 
     assert read_facts(found).stopped
-    assert not read_facts([*found[:-1], protocol.finished_record(MARK, b'{"result":5}', keyed=False)]).stopped
+    assert not read_facts([*found[:6], protocol.finished_record(MARK, b'{"result":5}', keyed=False), 0]).stopped
 
 
 def test_a_timeout_says_when_nothing_is_known() -> None:

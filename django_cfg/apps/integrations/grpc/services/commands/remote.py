@@ -123,8 +123,10 @@ def _id_of(command: Any) -> str:
 
 
 def _message(response: Any) -> Any:
-    has_it = "message" in response.DESCRIPTOR.fields_by_name and response.HasField("message")
-    return response.message if has_it else None
+    try:
+        return response.message if response.HasField("message") else None
+    except ValueError:  # the protocol's responses carry none
+        return None
 
 
 def _lost(order: Order, error: RPCError, elapsed_seconds: float) -> CommandResult[Any]:
