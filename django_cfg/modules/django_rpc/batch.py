@@ -17,7 +17,6 @@ from django_cfg.modules.django_rpc.connecting import (
     is_refusal,
     tells_of_replica,
 )
-from django_cfg.modules.django_rpc.demux import READ_AT_ONCE, read_replies
 from django_cfg.modules.django_rpc.fused import FusedPath
 from django_cfg.modules.django_rpc.link import Link
 from django_cfg.modules.django_rpc.outgoing import (
@@ -29,7 +28,9 @@ from django_cfg.modules.django_rpc.outgoing import (
     unreachable,
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
+from django_cfg.modules.django_rpc.replies import pop_command, read_replies
 from django_cfg.modules.django_rpc.slots import Outcome, Slot, outcome_after_loss
+from django_cfg.rpc.call import Reply
 
 __all__ = ["Batch"]
 
@@ -93,9 +94,7 @@ class Batch:
                 link.send(("EVAL", scripts.ENQUEUE, *command[2:]))
                 self._confirm(link, chunk)
         while self._waiting and (left := self._deadline - time.monotonic()) > 0:
-            seconds = min(SLICE_SECONDS, left)
-            popped = link.run("BLMPOP", f"{seconds:.3f}", 1, self._reply_to, "RIGHT", "COUNT", READ_AT_ONCE)
-            self._deliver(popped[1] if popped else ())
+            self._deliver(read_replies(link.run(*pop_command(self._reply_to, min(SLICE_SECONDS, left)))))
 
     def _send(self, link: Link, chunk: Sequence[Slot]) -> Command:
         for slot in chunk:
@@ -122,8 +121,8 @@ class Batch:
                 self._settle(slot, error)
         return False
 
-    def _deliver(self, messages: Sequence[bytes]) -> None:
-        for correlation_id, reply in read_replies(messages):
+    def _deliver(self, replies: Sequence[tuple[str, Reply]]) -> None:
+        for correlation_id, reply in replies:
             slot = self._waiting.pop(correlation_id, None)
             if slot is None:
                 unknown_replies.inc()

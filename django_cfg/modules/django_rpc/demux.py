@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django_cfg.errors import MalformedMessageError, RPCError
+from django_cfg.errors import RPCError
 from django_cfg.modules.django_rpc.client_metrics import unknown_replies
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
@@ -30,13 +30,13 @@ from django_cfg.modules.django_rpc.outgoing import (
     unreachable,
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
-from django_cfg.modules.django_rpc.protocol import Keys, read_response
+from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.modules.django_rpc.replies import pop_command, read_replies
 from django_cfg.modules.django_rpc.slots import Outcome, Slot, outcome_after_loss
 from django_cfg.rpc.call import Reply
 
-__all__ = ["READ_AT_ONCE", "SharedPath", "read_replies"]
+__all__ = ["SharedPath"]
 
-READ_AT_ONCE = 100
 WRITE_AT_ONCE = 16
 
 
@@ -153,20 +153,16 @@ class SharedPath:
                 self._to_read.clear()
                 continue
             try:
-                popped: Any = self._reader.run(
-                    "BLMPOP", SLICE_SECONDS, 1, self._reply_list, "RIGHT", "COUNT", READ_AT_ONCE
-                )
+                popped: Any = self._reader.run(*pop_command(self._reply_list, SLICE_SECONDS))
                 attempt = 0
             except FAILURES as error:
                 attempt += 1
                 self._settle_after_loss(self._all_confirmed(), self._reader, error)
                 time.sleep(backoff_seconds(attempt))
                 continue
-            if popped:
-                self._deliver(popped[1])
+            self._deliver(read_replies(popped))
 
-    def _deliver(self, messages: Sequence[bytes]) -> None:
-        replies = read_replies(messages)
+    def _deliver(self, replies: Sequence[tuple[str, Reply]]) -> None:
         with self._lock:  # once: the threads that call want it as well
             found = [(self._pending.pop(correlation_id, ()), reply) for correlation_id, reply in replies]
         for slots, reply in found:
@@ -212,16 +208,3 @@ class SharedPath:
     def _all_confirmed(self) -> list[Slot]:
         """The writer finds out what became of the others: it may be about to send them again."""
         return [slot for slot in self._all_pending() if slot.entry_id is not None]
-
-
-def read_replies(messages: Sequence[bytes]) -> list[tuple[str, Reply]]:
-    """Correlation ids and replies. Where nobody can be found in one, its caller learns from the call's record."""
-    replies: list[tuple[str, Reply]] = []
-    for message in messages:
-        try:
-            correlation_id, reply = read_response(message)
-        except MalformedMessageError:
-            unknown_replies.inc()
-        else:
-            replies.append((correlation_id or "", reply))
-    return replies
