@@ -37,12 +37,27 @@ ACKED_MANY = Figure(f"acknowledged command, same process, {AGENTS} agents", "ms 
 ACKED_BUSY = Figure(f"the same, 64 in flight, {AGENTS} agents", "us CPU", 1.25)
 CROSS_ASYNC = Figure("acknowledged command, other process, async", "ms p50", 1.10)
 CROSS_SYNC = Figure("acknowledged command, other process, sync", "ms p50", 1.10)
+CLIENT_ASYNC = Figure("the same, async; floor: a bare stub and the same server", "ms p50", 1.10)
+CLIENT_SYNC = Figure("the same, sync; floor: a bare stub and the same server", "ms p50", 1.10)
 VIEW = Figure("send from a sync view; floor: a channel per command", "ms p50", 0.75)
 PUSH = Figure(f"push to {AGENTS} streams", "us CPU", 1.15)
 MEMORY = Figure("memory of one idle stream", "KiB RSS", 55.0)
 MOST_KIB = MEMORY.most
-FIGURES = (ACKED_ONE, ACKED_MANY, ACKED_BUSY, CROSS_ASYNC, CROSS_SYNC, VIEW, PUSH, MEMORY)
-CALLERS = {CROSS_ASYNC: "async", CROSS_SYNC: "sync", VIEW: "view"}
+FIGURES = (
+    ACKED_ONE,
+    ACKED_MANY,
+    ACKED_BUSY,
+    CROSS_ASYNC,
+    CROSS_SYNC,
+    CLIENT_ASYNC,
+    CLIENT_SYNC,
+    VIEW,
+    PUSH,
+    MEMORY,
+)
+CALLERS = {CROSS_ASYNC: "async", CROSS_SYNC: "sync", CLIENT_ASYNC: "async", CLIENT_SYNC: "sync", VIEW: "view"}
+SAME_SERVER = (CLIENT_ASYNC, CLIENT_SYNC, VIEW)
+"""Their floors are ways to call."""
 
 
 class Worker:
@@ -181,10 +196,9 @@ def turn(fleets: dict[str, Fleet]) -> list[tuple[str, Fleet]]:
 
 
 def called(callers: dict[tuple[Figure, str], Worker], figure: Figure, fleets: dict[str, Fleet]) -> dict[str, float]:
-    """A view's floor is a way to call, so it calls the same server."""
     values: dict[str, float] = {}
     for name, fleet in turn(fleets):
-        port = fleets["ours"].port if figure is VIEW else fleet.port
+        port = fleets["ours"].port if figure in SAME_SERVER else fleet.port
         values[name] = json.loads(callers[figure, name].ask(f"{port} 60"))["p50"]
     return values
 

@@ -38,7 +38,7 @@ def patience_of(connected: Any) -> Patience:
 
 
 class _Kernel:
-    """See `man 7 socket`, SO_RCVTIMEO."""
+    """See `man 7 socket`, SO_RCVTIMEO. A signal whose handler returns lets the wait begin anew."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
