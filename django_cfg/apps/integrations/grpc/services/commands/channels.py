@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import grpc
@@ -82,6 +82,8 @@ class Wire:
         self.channel = channel
         self.probe: Any = channel.unary_unary(_PROBE)
         self.connected = False
+        self.last: AsyncGenerator[None] | None = None
+        """What closes it when its event loop is shut down."""
         self._stubs: dict[Callable[[grpc.Channel], Any], Any] = {}
 
     def bound(self, method: Method) -> Any:
@@ -122,8 +124,12 @@ class ServerChannel:
 
     async def acall(self, method: Method, request: object, times: Times, more: Metadata = ()) -> Any:
         """As `call`; cancelling it cancels the RPC."""
-        wire = self._wire_of(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        wire = self._wire_of(loop)
         run = _awaited if wire is self._shared else _run
+        if wire is not self._shared and wire.last is None:
+            wire.last = self._until_shutdown(loop, wire)
+            await anext(wire.last)
         call = wire.bound(method)
         for last in (False, True):
             if not wire.connected:
@@ -148,6 +154,15 @@ class ServerChannel:
             if wire is None:
                 wire = self._own[loop] = Wire(_open(self.address, self.config, grpc.aio))
             return wire
+
+    async def _until_shutdown(self, loop: asyncio.AbstractEventLoop, wire: Wire) -> AsyncGenerator[None]:
+        """asyncio.run ends the generators of its loop, and with this one the loop's channel."""
+        try:
+            yield
+        finally:
+            with _lock:
+                self._own.pop(loop, None)
+            await wire.channel.close()
 
     def _failed(self, wire: Wire, error: grpc.RpcError, *, last: bool) -> None:
         wire.connected = False
