@@ -136,13 +136,11 @@ class _Use:
 class _CallThread(Executor):
     """What one call takes for its thread: queues work until a lane is there, then passes it on in order."""
 
-    __slots__ = ("_asked", "_ended", "_lane", "_lanes", "_lock", "_queued")
-
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
         self._lock = threading.Lock()
         self._lane: ThreadPoolExecutor | None = None
-        self._queued: list[_Work] = []
+        self._queued: deque[_Work] = deque()
         self._asked = False
         self._ended = False
 

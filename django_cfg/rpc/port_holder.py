@@ -23,7 +23,7 @@ def _listening_inodes(port: int) -> Iterator[str]:
     for table in ("tcp", "tcp6"):
         try:
             lines = (_PROC / "net" / table).read_text().splitlines()[1:]
-        except OSError:
+        except OSError:  # a system without that protocol, or without /proc
             continue
         for line in lines:
             fields = line.split()
@@ -34,12 +34,12 @@ def _listening_inodes(port: int) -> Iterator[str]:
 def _socket_inodes(process: Path) -> Iterator[str]:
     try:
         descriptors = list((process / "fd").iterdir())
-    except OSError:
+    except OSError:  # it has ended, or is another user's, whose files are not shown
         return
     for descriptor in descriptors:
         try:
             target = os.readlink(descriptor)
-        except OSError:
+        except OSError:  # closed meanwhile
             continue
         if target.startswith("socket:["):
             yield target[8:-1]

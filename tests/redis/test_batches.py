@@ -101,6 +101,16 @@ def test_f09_those_that_had_not_left_when_the_link_broke_are_sent_again(
 
 
 @both_paths
+def test_no_calls_open_no_connection(config: WebSocketRPCConfig, redis: Any, most_fused: int) -> None:
+    client = client_of(config, most_fused)
+    before = redis.info("stats")["total_connections_received"]
+
+    assert client.call_many([]) == []
+    assert redis.info("stats")["total_connections_received"] == before
+    client.close()
+
+
+@both_paths
 def test_a_forgotten_script_is_sent_again(
     config: WebSocketRPCConfig, redis: Any, handlers: Handlers, most_fused: int
 ) -> None:

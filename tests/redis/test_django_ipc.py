@@ -220,6 +220,17 @@ def test_it_is_still_there_when_ours_have_gone(
     assert either.call("typed", {"message": "x"}, Typed) == Typed(message="x")
 
 
+def test_it_gets_calls_again_when_ours_are_forgotten(
+    bridge: Bridge, config: WebSocketRPCConfig, redis: Any, handlers: Handlers, either: WebSocketRPCClient
+) -> None:
+    """It need never have had one."""
+    with serving(config, handlers):
+        pass
+    redis.delete(f"rpc:servers:{STREAM}")
+
+    assert either.call("echo", {"n": 1}) == {"n": 1}
+
+
 @pytest.mark.parametrize("method", ["typed", "boom", "no_such_method"])
 def test_its_models_make_requests_for_our_server_and_take_its_replies(
     config: WebSocketRPCConfig, handlers: Handlers, tmp_path: Path, method: str

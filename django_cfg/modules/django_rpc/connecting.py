@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.extra import require_redis
+from django_cfg.modules.django_rpc.protocol import OUR_PREFIX
 from django_cfg.modules.django_rpc.sentinel import AsyncMasterConnection, MasterConnection, master_options
 
 require_redis()
@@ -33,7 +34,6 @@ __all__ = [
     "COMMAND_SECONDS",
     "CONNECT_SECONDS",
     "FAILURES",
-    "OUR_PREFIX",
     "POOL_WAIT_SECONDS",
     "SLICE_SECONDS",
     "AsyncRedis",
@@ -61,9 +61,6 @@ FAILURES = (redis.RedisError, OSError)
 
 SLICE_SECONDS = 1.0
 """The longest that Redis itself blocks; whoever waits longer asks again, so that a lost link is soon noticed."""
-
-OUR_PREFIX = "rpc-"
-"""Begins the names of consumers that say that they live."""
 
 CONNECT_SECONDS = 1.0
 COMMAND_SECONDS = 5.0

@@ -25,16 +25,15 @@ from django_cfg.modules.django_rpc.link import Link
 from django_cfg.modules.django_rpc.outgoing import (
     AfterLoss,
     Outgoing,
-    after_loss,
     enqueue_command,
     look_command,
-    outcome_unknown,
     read_answer,
     refused,
     unreachable,
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
-from django_cfg.modules.django_rpc.protocol import Keys, entry_of, read_response
+from django_cfg.modules.django_rpc.protocol import Keys, read_response
+from django_cfg.modules.django_rpc.slots import lone_slots, outcome_after_loss
 from django_cfg.rpc.call import Reply
 from django_cfg.rpc.logs import about
 
@@ -69,7 +68,7 @@ class FusedPath:
         except RPCError:
             raise
         except BaseException:
-            withdraw(outgoing, exchange.entry_id)
+            withdraw(outgoing, exchange.slot.entry_id)
             raise
         finally:
             exchange.release()
@@ -84,9 +83,6 @@ class FusedPath:
     def reply_list(self, outgoing: Outgoing) -> str:
         """Of this attempt alone: a late reply to an earlier one under the same key must not be taken for its own."""
         return self.keys.reply(str(uuid.uuid4()) if outgoing.key else outgoing.correlation_id)
-
-    def look(self, outgoing: Outgoing, entry_id: str | None) -> tuple[str | bytes | int, ...]:
-        return look_command(self.keys, [(outgoing, entry_id)])
 
     def take(self, deadline: float) -> Link:
         """An idle link that is still good, or a new one; raises one of FAILURES."""
@@ -141,12 +137,10 @@ class _Exchange:
 
     def __init__(self, path: FusedPath, outgoing: Outgoing, deadline: float) -> None:
         self._path = path
-        self._outgoing = outgoing
+        (self.slot,) = lone_slots([outgoing])
         self._deadline = deadline
         self._reply_to = path.reply_list(outgoing)
         self._link: Link | None = None
-        self._run_id = ""
-        self.entry_id: str | None = None
         self._reply_may_come = False
         self._pauses = 0
 
@@ -155,13 +149,12 @@ class _Exchange:
             self._link = self._path.take(self._deadline)
         except FAILURES as error:
             raise unreachable(error) from error
-        self._run_id = self._link.run_id
         send = True
         while True:
             try:
                 return self._attempt(self._link, send=send)
             except FAILURES as error:
-                if is_refusal(error) and self.entry_id is None:
+                if is_refusal(error) and self.slot.entry_id is None:
                     raise refused(error) from error
                 settled = self._settle(error)
             if not isinstance(settled, AfterLoss):
@@ -184,14 +177,14 @@ class _Exchange:
         waiting = self._wait_command()
         try:
             if send:
-                self._reply_may_come = True
-                link.send(self._path.enqueue(self._outgoing, self._reply_to), waiting)
-                self.entry_id = self._confirmed(link)
+                self._reply_may_come, self.slot.run_id = True, link.run_id
+                link.send(self._path.enqueue(self.slot.outgoing, self._reply_to), waiting)
+                self.slot.entry_id = self._confirmed(link)
             else:
                 link.send(waiting)
             while (popped := link.read()) is None:
                 if time.monotonic() >= self._deadline:
-                    return self.entry_id
+                    return self.slot.entry_id
                 link.send(self._wait_command())
         except BaseException:
             self._drop()
@@ -205,7 +198,7 @@ class _Exchange:
         except FAILURES as error:
             if not is_missing_script(error):
                 raise
-            command = self._path.enqueue(self._outgoing, self._reply_to)
+            command = self._path.enqueue(self.slot.outgoing, self._reply_to)
             helper = self._path.take(self._deadline)
             try:
                 answers = helper.run("EVAL", scripts.ENQUEUE, *command[2:])
@@ -214,7 +207,7 @@ class _Exchange:
         if answers[0].startswith(b"!"):
             link.read()  # the refusal has ended the wait, too
             self._reply_may_come = False
-        return read_answer(answers[0], self._outgoing.method)
+        return read_answer(answers[0], self.slot.outgoing.method)
 
     def _wait_command(self) -> Command:
         seconds = min(SLICE_SECONDS, max(0.001, self._deadline - time.monotonic()))
@@ -227,21 +220,16 @@ class _Exchange:
         while time.monotonic() < self._deadline:
             try:
                 self._link = Link(self._path.connections, self._deadline)
-                ((record, there),) = self._link.run(*self._path.look(self._outgoing, self.entry_id))
+                (found,) = self._link.run(*look_command(self._path.keys, [(self.slot.outgoing, self.slot.entry_id)]))
             except FAILURES:
                 self._drop()
                 self._pause()
                 continue
-            same_run = self._link.run_id == self._run_id
-            self._run_id = self._link.run_id
-            accepted = self.entry_id is not None
-            verdict, reply = after_loss(self._outgoing, record, there=bool(there), accepted=accepted, same_run=same_run)
-            if verdict is AfterLoss.UNKNOWN:
-                raise outcome_unknown(self._outgoing.method, f"Redis was lost while it waited ({cause})") from cause
-            if verdict is AfterLoss.WAIT and not accepted:
-                self.entry_id = entry_of(record)
-            return reply if verdict is AfterLoss.ANSWER else verdict
-        return self.entry_id
+            outcome = outcome_after_loss(self.slot, found, self._link.run_id, cause)
+            if isinstance(outcome, RPCError):
+                raise outcome from cause
+            return outcome
+        return self.slot.entry_id
 
     def _pause(self) -> None:
         self._pauses += 1

@@ -44,6 +44,7 @@ __all__ = [
     "KEPT_SECONDS",
     "KEYED_SECONDS",
     "NO_DEADLINE_SECONDS",
+    "OUR_PREFIX",
     "PAYLOAD",
     "TAKEN",
     "Keys",
@@ -62,6 +63,9 @@ __all__ = [
 ]
 
 PAYLOAD = b"payload"
+OUR_PREFIX = "rpc-"
+"""Begins the names of consumers that say that they live."""
+
 KEPT_SECONDS = 120
 KEYED_SECONDS = 86_400
 NO_DEADLINE_SECONDS = 86_400.0

@@ -66,6 +66,8 @@ class RedisTransport:
             self._end()
 
     def many(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
+        if not outgoings:
+            return []
         fused = self._begin(len(outgoings))
         try:
             return self._fused_calls(outgoings) if fused else self._shared_calls(outgoings)

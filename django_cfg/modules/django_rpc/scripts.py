@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 
+from django_cfg.modules.django_rpc.protocol import OUR_PREFIX
+
 __all__ = [
     "ALIVE",
     "CLAIM",
@@ -45,7 +47,7 @@ local function rows(...)
   end
   return found
 end
-local function own(name) return string.sub(name, 1, 4) == 'rpc-' end
+local function own(name) return string.sub(name, 1, #'@OURS') == '@OURS' end
 local deserted = redis.call('ZCOUNT', servers, now, '+inf') == 0
 if deserted and redis.call('EXISTS', servers) == 0 then
   -- Older servers do not say that they live: their group does.
@@ -98,7 +100,7 @@ for i = 1, count do
   at = at + 4 + width
 end
 return answers
-"""
+""".replace("@OURS", OUR_PREFIX)
 
 ENQUEUE_SHA = hashlib.sha1(ENQUEUE.encode(), usedforsecurity=False).hexdigest()
 

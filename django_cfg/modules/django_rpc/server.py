@@ -17,7 +17,6 @@ from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import (
     BLOCKING_SECONDS,
     FAILURES,
-    OUR_PREFIX,
     SLICE_SECONDS,
     AsyncRedis,
     consumer_name,
@@ -28,7 +27,7 @@ from django_cfg.modules.django_rpc.entries import Entries, Fields
 from django_cfg.modules.django_rpc.eviction import eviction_warning, read_policy
 from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.pause import backoff_seconds
-from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.modules.django_rpc.protocol import OUR_PREFIX, Keys
 from django_cfg.modules.django_rpc.recovery import Consumer, dead_consumers, read_consumers
 from django_cfg.modules.django_rpc.server_metrics import StreamMetrics
 from django_cfg.rpc import metrics

@@ -61,8 +61,7 @@ def sync_slots(outgoings: Sequence[Outgoing]) -> tuple[list[Slot], Callable[[flo
 
     if outgoings:
         lock.acquire()
-    last = lock.release if len(outgoings) == 1 else wake
-    return [Slot(outgoing, last) for outgoing in outgoings], lambda seconds: _wait(lock, seconds)
+    return [Slot(outgoing, wake) for outgoing in outgoings], lambda seconds: _wait(lock, seconds)
 
 
 def _wait(lock: threading.Lock, seconds: float) -> None:

@@ -356,16 +356,20 @@ class Interrupted(BaseException):
     """As a task queue's time limit raises it in the thread of a task."""
 
 
+@pytest.mark.parametrize("many", [False, True], ids=["call", "call_many"])
 @pytest.mark.parametrize("way", ["fused", "shared"])
 def test_an_interrupt_withdraws_a_request_that_has_not_begun(
-    config: WebSocketRPCConfig, handlers: Handlers, redis: Any, way: str
+    config: WebSocketRPCConfig, handlers: Handlers, redis: Any, way: str, many: bool
 ) -> None:
     client = make_client(config, way)
     outcomes: list[BaseException] = []
 
     def work() -> None:
         try:
-            client.call("held", {"name": "second"})
+            if many:
+                client.call_many([("held", {"name": "second"})])
+            else:
+                client.call("held", {"name": "second"})
         except BaseException as error:  # noqa: BLE001 - the test looks at it
             outcomes.append(error)
 

@@ -82,8 +82,6 @@ class Wire:
         self.channel = channel
         self.probe: Any = channel.unary_unary(_PROBE)
         self.connected = False
-        self.last: AsyncGenerator[None] | None = None
-        """What closes it when its event loop is shut down."""
         self._stubs: dict[Callable[[grpc.Channel], Any], Any] = {}
 
     def bound(self, method: Method) -> Any:
@@ -102,6 +100,8 @@ class ServerChannel:
         self._shared = Wire(_open(address, config, grpc))
         self._own: dict[asyncio.AbstractEventLoop, Wire | None] = {}
         """By event loop; None for one that has made its first call."""
+        self._ends: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
+        """What closes them; not kept by what it closes, so that a loop which nobody shuts down leaves no circle."""
 
     def call(self, method: Method, request: object, times: Times, more: Metadata = ()) -> Any:
         """The response; waits for a connection first, and once more where the call found none.
@@ -127,9 +127,9 @@ class ServerChannel:
         loop = asyncio.get_running_loop()
         wire = self._wire_of(loop)
         run = _awaited if wire is self._shared else _run
-        if wire is not self._shared and wire.last is None:
-            wire.last = self._until_shutdown(loop, wire)
-            await anext(wire.last)
+        if wire is not self._shared and loop not in self._ends:
+            self._ends[loop] = self._until_shutdown(loop, wire.channel)
+            await anext(self._ends[loop])
         call = wire.bound(method)
         for last in (False, True):
             if not wire.connected:
@@ -147,7 +147,7 @@ class ServerChannel:
                 return self._shared
             if loop not in self._own:
                 for ended in [one for one in self._own if one.is_closed()]:
-                    del self._own[ended]
+                    self._forget(ended)
                 self._own[loop] = None
                 return self._shared
             wire = self._own[loop]
@@ -155,14 +155,18 @@ class ServerChannel:
                 wire = self._own[loop] = Wire(_open(self.address, self.config, grpc.aio))
             return wire
 
-    async def _until_shutdown(self, loop: asyncio.AbstractEventLoop, wire: Wire) -> AsyncGenerator[None]:
+    async def _until_shutdown(self, loop: asyncio.AbstractEventLoop, channel: Any) -> AsyncGenerator[None]:
         """asyncio.run ends the generators of its loop, and with this one the loop's channel."""
         try:
             yield
         finally:
             with _lock:
-                self._own.pop(loop, None)
-            await wire.channel.close()
+                self._forget(loop)
+            await channel.close()
+
+    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._own.pop(loop, None)
+        self._ends.pop(loop, None)
 
     def _failed(self, wire: Wire, error: grpc.RpcError, *, last: bool) -> None:
         wire.connected = False

@@ -11,6 +11,7 @@ from django_cfg.rpc import metrics, tracing
 __all__ = ["OBSERVED", "observed"]
 
 OBSERVED = metrics.ENABLED or tracing.ENABLED
+"""Whether anybody would hear of a command."""
 
 Result = TypeVar("Result", bound=CommandResult[Any])
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -120,21 +121,35 @@ async def test_an_event_loop_that_calls_again_has_a_connection_of_its_own(servin
     assert shared not in own
 
 
+async def execute_often(times: int) -> list[bool]:
+    return [bool(await FleetCommandClient("bot-1").execute_command(start())) for _ in range(times)]
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
 def test_connections_of_event_loops_end_with_them(serving: Serving) -> None:
-    """At the latest when the next one begins."""
-    client = FleetCommandClient("bot-1")
-
-    async def call_again() -> list[bool]:
-        return [bool(await client.execute_command(start())) for _ in range(3)]
-
-    def open_files() -> int:
-        return len(os.listdir("/proc/self/fd"))
-
-    assert asyncio.run(call_again()) == [True] * 3
+    assert asyncio.run(execute_often(1)) == [True]
     before = open_files()
     for _ in range(20):
-        assert asyncio.run(call_again()) == [True] * 3
-    assert len(set(serving.servicer.peers)) == 22
+        assert asyncio.run(execute_often(3)) == [True] * 3
+
+    assert len(set(serving.servicer.peers)) == 21
+    deadline = time.monotonic() + 20
+    while open_files() > before and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert open_files() <= before
+
+
+def test_those_of_loops_that_nobody_shuts_down_end_by_and_by(serving: Serving) -> None:
+    assert asyncio.run(execute_often(1)) == [True]
+    before = open_files()
+    for _ in range(20):
+        loop = asyncio.new_event_loop()
+        assert loop.run_until_complete(execute_often(3)) == [True] * 3
+        loop.close()
+
     assert open_files() < before + 10
 
 
