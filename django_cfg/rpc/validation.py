@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, t
 from django_cfg.errors import InvalidParamsError, MalformedMessageError
 from django_cfg.rpc.method import RPCMethodInfo
 
-__all__ = ["MAX_DEPTH", "check_json", "dump_json", "dump_result", "read_params", "read_params_json"]
+__all__ = ["MAX_DEPTH", "check_json", "dump_json", "dump_result", "nests_deeper", "read_params", "read_params_json"]
 
 MAX_DEPTH = 64
 MAX_LISTED_ERRORS = 20
@@ -27,9 +27,14 @@ def check_json(raw: bytes, *, max_depth: int = MAX_DEPTH) -> None:
         msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessageError("the message is not valid JSON, or nests much too deep") from error
-    # As many brackets as levels are necessary for too much depth; counting them is all that ordinary messages cost.
-    if raw.count(b"[") + raw.count(b"{") > max_depth and _depth(raw) > max_depth:
+    if nests_deeper(raw, max_depth):
         raise MalformedMessageError(f"the message nests deeper than {max_depth} levels")
+
+
+def nests_deeper(valid: bytes, levels: int) -> bool:
+    """Of JSON that can be read. From where on nothing can read it any more depends on the version of Python."""
+    # As many brackets as levels are necessary; counting them is all that ordinary messages cost.
+    return valid.count(b"[") + valid.count(b"{") > levels and _depth(valid) > levels
 
 
 def read_params_json(method: RPCMethodInfo, raw: bytes) -> Any:

@@ -11,7 +11,12 @@ from typing import Any, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Raw
 
+from django_cfg.rpc.validation import nests_deeper
+
 _T = TypeVar("_T")
+
+MAX_DEPTH = 500
+"""Far above what handlers are given; browsers and services can read as much, too."""
 
 _LONE_SURROGATE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
@@ -81,9 +86,10 @@ def one_line(data: bytes) -> bytes:
 
 def _decode(data: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
     try:
-        return decoder.decode(data)
+        value = decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
+    return None if nests_deeper(data, MAX_DEPTH) else value
 
 
 def _whole_character(match: re.Match[bytes]) -> bytes:

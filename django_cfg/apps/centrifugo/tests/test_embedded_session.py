@@ -277,6 +277,7 @@ def test_earlier_lines_of_a_frame_are_answered_when_a_later_one_is_bad() -> None
         b'{"id": 2, "ping": {}}',
         b'{"id": 2, "rpc": 5}',
         b'{"id": 2, "rpc": {"data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+        b'{"id": 2, "rpc": {"data": ' + b"[" * 499 + b"]" * 499 + b"}}",
         b'{"id": 2, "publish": {}}',
         b'{"id": 2, "subscribe": {"channel": "\xc3\x28"}}',
     ],
