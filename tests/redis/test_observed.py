@@ -152,6 +152,22 @@ def test_f18_a_late_reply_is_counted_and_dropped(
     client.close()
 
 
+def test_f18_late_replies_to_many_calls_are_counted_and_dropped(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers
+) -> None:
+    """They lie in one list."""
+    before = value("client_unknown_replies_total")
+    client = WebSocketRPCClient(config)
+    with serving(config, handlers):
+        late = client.call_many([("held", {"name": str(n)}) for n in range(3)], timeout=0.3)
+        handlers.release.set()
+
+        assert {type(outcome) for outcome in late} == {RPCTimeoutError}
+        wait_until(lambda: client.health_check() and value("client_unknown_replies_total") == before + 3)
+        wait_until(lambda: is_clean(redis))
+    client.close()
+
+
 def test_an_overload_is_counted(config: WebSocketRPCConfig, redis: Any, handlers: Handlers) -> None:
     client = WebSocketRPCClient(config.model_copy(update={"stream_maxlen": 1}))
     redis.xgroup_create(STREAM, config.consumer_group, mkstream=True)

@@ -49,6 +49,7 @@ class Batch:
         self._waiting = {slot.outgoing.correlation_id: slot for slot in slots}
         self._link: Link | None = None
         self._link_is_good = True
+        self._unread = 0
         self._pauses = 0
 
     def run(self) -> None:
@@ -63,8 +64,9 @@ class Batch:
             self._path.give_back(self._link)
         else:
             self._drop()
-        if self._waiting:
-            self._path.abandon(self._reply_to)
+        missing = len(self._waiting) + max(0, self._unread)
+        if missing:
+            self._path.abandon(self._reply_to, missing)
 
     def _take_link(self) -> None:
         try:
@@ -125,6 +127,7 @@ class Batch:
         for correlation_id, reply in replies:
             slot = self._waiting.pop(correlation_id, None)
             if slot is None:
+                self._unread -= 1
                 unknown_replies.inc()
             else:
                 slot.settle(reply)
@@ -163,6 +166,7 @@ class Batch:
                     unsent.append(slot)
                 elif not isinstance(outcome, AfterLoss):
                     self._settle(slot, outcome)
+                    self._unread += 1  # what was found in its record may lie in the list, too
         return unsent
 
     def _settle(self, slot: Slot, outcome: Outcome) -> None:

@@ -33,6 +33,7 @@ from django_cfg.modules.django_rpc.outgoing import (
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys, read_response
+from django_cfg.modules.django_rpc.replies import pop_command
 from django_cfg.modules.django_rpc.slots import lone_slots, outcome_after_loss
 from django_cfg.rpc.call import Reply
 from django_cfg.rpc.logs import about
@@ -109,9 +110,9 @@ class FusedPath:
         else:
             link.close()
 
-    def abandon(self, reply_list: str) -> None:
-        """Its caller waits no longer; a later call looks there for what is late."""
-        self._abandoned.add(reply_list, time.monotonic())
+    def abandon(self, reply_list: str, missing: int = 1) -> None:
+        """Its caller waits no longer; later calls look there for the replies that are missing."""
+        self._abandoned.add(reply_list, time.monotonic(), missing)
 
     def _drop_late(self, link: Link) -> None:
         """Whoever has just used the link waits: not for long, should Redis fall silent."""
@@ -121,9 +122,9 @@ class FusedPath:
             link.send(*(("EXISTS", name) for name in lists))
         there = [name for name in lists if link.read()]
         for name in there:
-            if link.run("BLPOP", name, "0.001"):
-                self._abandoned.remove(name)
-                unknown_replies.inc()
+            _, late = link.run(*pop_command(name, 0.001)) or (name, ())
+            self._abandoned.came(name, len(late))
+            unknown_replies.inc(len(late))
 
     def _pop(self) -> Link | None:
         try:

@@ -13,9 +13,19 @@ def test_a_list_is_looked_at_once_a_second_until_its_reply_has_come() -> None:
 
     assert lists.due(10.0) == ["a", "b"]
     assert lists.due(10.0 + LOOK_SECONDS / 2) == []
-    lists.remove("a")
+    lists.came("a", 1)
     assert lists.due(10.0 + LOOK_SECONDS) == ["b"]
     assert lists
+
+
+def test_a_list_of_several_calls_is_looked_at_until_all_their_replies_have_come() -> None:
+    lists = AbandonedLists(reply_ttl=60)
+    lists.add("a", 10.0, missing=3)
+
+    lists.came("a", 2)
+    assert lists
+    lists.came("a", 1)
+    assert not lists
 
 
 def test_a_list_is_forgotten_when_a_reply_would_have_expired() -> None:
