@@ -113,7 +113,20 @@ def _checked_permissions(where: str, permissions: object) -> tuple[Permission, .
     if not isinstance(permissions, list | tuple):
         raise RegistrationError(f"{where}: permissions must be a list, for example permissions=[IsAuthenticated].")
     given = cast("Sequence[Permission | type]", permissions)
-    return tuple(item() if isinstance(item, type) else item for item in given)
+    return tuple(_checked_permission(where, item) for item in given)
+
+
+def _checked_permission(where: str, given: object) -> Permission:
+    permission: object = given() if isinstance(given, type) else given
+    if not callable(permission):
+        raise RegistrationError(f"{where}: the permission {given!r} is neither a class nor a function (conn, method).")
+    try:
+        inspect.signature(permission).bind(None, None)
+    except (TypeError, ValueError) as error:
+        raise RegistrationError(
+            f"{where}: the permission {given!r} must take two parameters: (conn, method)."
+        ) from error
+    return permission
 
 
 def _checked_errors(where: str, errors: Sequence[type[RPCError]]) -> tuple[type[RPCError], ...]:
@@ -122,10 +135,14 @@ def _checked_errors(where: str, errors: Sequence[type[RPCError]]) -> tuple[type[
             raise RegistrationError(
                 f"{where}: errors must be subclasses of django_cfg.errors.RPCError; {error!r} is none."
             )
+        if error.code == RPCError.code:
+            raise RegistrationError(f"{where}: {error.__name__} needs a code of its own, for example code = 'locked'.")
     return tuple(errors)
 
 
 def _checked_transports(where: str, transports: Iterable[Transport | str]) -> frozenset[Transport]:
+    if isinstance(transports, str):
+        raise RegistrationError(f"{where}: transports must be a list, for example transports=[{transports!r}].")
     try:
         return frozenset(Transport(item) for item in transports)
     except ValueError as error:

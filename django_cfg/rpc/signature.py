@@ -64,6 +64,8 @@ def check_method_name(name: object, func: Callable[..., Any]) -> None:
 def check_async(name: str, func: Callable[..., Any]) -> None:
     """Raises RegistrationError unless the handler is `async def` with the parameters (conn, params)."""
     where, fix = f"{location(func)}: {name}", f"Write 'async def {label(func)}(conn, params)'."
+    if inspect.isasyncgenfunction(func):
+        raise RegistrationError(f"{where}: {label(func)} yields; a handler returns one result. {fix}")
     if not inspect.iscoroutinefunction(func) and not inspect.iscoroutinefunction(inspect.unwrap(func)):
         raise RegistrationError(f"{where}: the handler {label(func)} is not async. {fix}")
     if len(_positional(func)) != 2 or _needs_keywords(func):

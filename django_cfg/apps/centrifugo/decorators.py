@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from django_cfg.errors import RPCError
+from django_cfg.errors import RegistrationError, RPCError
 from django_cfg.rpc.method import Handler, Permission, Transport
 from django_cfg.rpc.router import get_global_router
+from django_cfg.rpc.signature import label, location
 
 __all__ = ["websocket_rpc"]
 
@@ -30,6 +31,10 @@ def websocket_rpc(
     reached.
     Raises RegistrationError, at import, with file, line and fix.
     """
+    if callable(name):
+        raise RegistrationError(
+            f"{location(name)}: @websocket_rpc needs the method's name: @websocket_rpc('tasks.{label(name)}')."
+        )
     # Models may be local to the function that defines the handler, as in a test.
     localns = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage] - documented, and stdlib uses it alike
 

@@ -13,7 +13,7 @@ import urllib3
 from django.core.exceptions import SynchronousOnlyOperation
 
 from django_cfg.apps.centrifugo.conf import get_config
-from django_cfg.apps.centrifugo.identity import user_channel
+from django_cfg.apps.centrifugo.identity import UserId, user_channel
 from django_cfg.apps.centrifugo.server_api import api_headers, publish_body, read_publish_answer
 from django_cfg.errors import MalformedMessageError, PublishError
 from django_cfg.rpc.publisher import installed_publisher
@@ -24,17 +24,17 @@ __all__ = ["apublish_to_channel", "apublish_to_user", "deliver", "publish_to_cha
 _pool = urllib3.PoolManager(maxsize=16, retries=False)
 
 
-def publish_to_user(user_id: str | int, event: str, data: Any) -> None:
+def publish_to_user(user_id: UserId, event: str, data: Any) -> None:
     """Call the handlers of `on(event, ...)` in every open client of a user; `data` is a model or JSON-compatible.
 
-    Nobody being there is no error. Raises PublishError, and ValueError for an id that could reach somebody else.
+    Nobody being there is no error. Raises PublishError, and ValueError for what is no user id.
     """
-    _deliver_sync(user_channel(str(user_id)), _encoded({"event": event, "data": data}), "apublish_to_user")
+    _deliver_sync(user_channel(user_id), _encoded({"event": event, "data": data}), "apublish_to_user")
 
 
-async def apublish_to_user(user_id: str | int, event: str, data: Any) -> None:
+async def apublish_to_user(user_id: UserId, event: str, data: Any) -> None:
     """`publish_to_user` for async code."""
-    await deliver(user_channel(str(user_id)), _encoded({"event": event, "data": data}))
+    await deliver(user_channel(user_id), _encoded({"event": event, "data": data}))
 
 
 def publish_to_channel(channel: str, data: Any) -> None:

@@ -10,13 +10,13 @@ import jwt
 
 from django_cfg.apps.centrifugo.conf import get_config
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
-from django_cfg.apps.centrifugo.identity import is_user_id
+from django_cfg.apps.centrifugo.identity import UserId, read_user_id
 
 __all__ = ["create_connection_token", "create_subscription_token"]
 
 
 def create_connection_token(
-    user_id: str | int,
+    user_id: UserId,
     *,
     ttl_seconds: int | None = None,
     info: Mapping[str, Any] | None = None,
@@ -24,13 +24,13 @@ def create_connection_token(
 ) -> str:
     """A JWT that connects as `user_id`. `info` is shown to other clients, `meta` only to handlers (`conn.meta`).
 
-    Raises ValueError for an id that could reach another user's channel, or a lifetime that is not positive.
+    Raises ValueError for what is no user id (None is that of visitors), or a lifetime that is not positive.
     """
     extra = {"info": info, "meta": meta}
     return _sign(user_id, ttl_seconds, {k: dict(v) for k, v in extra.items() if v is not None})
 
 
-def create_subscription_token(user_id: str | int, channel: str, *, ttl_seconds: int | None = None) -> str:
+def create_subscription_token(user_id: UserId, channel: str, *, ttl_seconds: int | None = None) -> str:
     """A JWT that lets `user_id`, and nobody else, subscribe to `channel`; check first that the user may.
 
     Raises ValueError for an impossible id, an empty channel, or a lifetime that is not positive.
@@ -40,17 +40,17 @@ def create_subscription_token(user_id: str | int, channel: str, *, ttl_seconds: 
     return _sign(user_id, ttl_seconds, {"channel": channel})
 
 
-def _sign(user_id: str | int, ttl_seconds: int | None, claims: dict[str, Any]) -> str:
+def _sign(user_id: UserId, ttl_seconds: int | None, claims: dict[str, Any]) -> str:
     config = get_config()
     return jwt.encode(  # pyright: ignore[reportUnknownMemberType] - one of its key types comes without annotations
-        {**_standard_claims(str(user_id), ttl_seconds, config), **claims}, config.token_secret, algorithm="HS256"
+        {**_standard_claims(read_user_id(user_id), ttl_seconds, config), **claims},
+        config.token_secret,
+        algorithm="HS256",
     )
 
 
 def _standard_claims(user_id: str, ttl_seconds: int | None, config: CentrifugoConfig) -> dict[str, Any]:
     ttl = config.token_ttl_seconds if ttl_seconds is None else ttl_seconds
-    if not is_user_id(user_id):
-        raise ValueError(f"{user_id!r} cannot be a user id: use 1 to 64 characters of A-Z a-z 0-9 _ . @ -")
     if ttl <= 0:
         raise ValueError(f"ttl_seconds must be positive, not {ttl}")
     now = int(time.time())

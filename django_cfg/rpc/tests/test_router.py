@@ -93,11 +93,20 @@ async def test_the_same_file_under_another_module_name_is_the_same_function(modu
     assert len(router) == 1
 
 
+def one_argument(conn: object) -> bool:
+    return True
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
         ({"permissions": IsAuthenticated}, "permissions must be a list"),
+        ({"permissions": ["shop.IsOwner"]}, "'shop.IsOwner' is neither a class nor a function"),
+        ({"permissions": [bool]}, "must take two parameters|is neither a class nor a function"),
+        ({"permissions": [one_argument]}, "must take two parameters"),
         ({"errors": [ValueError]}, "subclasses of django_cfg.errors.RPCError"),
+        ({"errors": [type("Nameless", (RPCError,), {})]}, "Nameless needs a code of its own"),
+        ({"transports": "redis"}, "transports must be a list"),
         ({"transports": ["pigeon"]}, "'pigeon' is not a valid Transport; known transports are 'centrifugo', 'redis'"),
     ],
 )

@@ -93,6 +93,7 @@ async def test_the_function_stays_as_it_is(modules: Modules) -> None:
         ("async def f(conn, params: 'Params | None') -> Result: ...", "which is no Pydantic model"),
         ("async def f(conn, params: Params) -> list[Result]: ...", "which is no Pydantic model"),
         ("def f(conn, params: Params) -> Result: ...", "is not async"),
+        ("async def f(conn, params: Params) -> Result: yield Result()", "yields; a handler returns one result"),
         ("async def f(params: Params) -> Result: ...", "two parameters"),
         ("async def f(conn, params: 'Missing') -> Result: ...", "cannot be read"),
     ],
@@ -103,6 +104,11 @@ def test_mistakes_are_errors_at_import(modules: Modules, handler: str, problem: 
     place = re.escape(f"{modules.folder / 'handlers_under_test.py'}:{line}: x.y: ")
     with pytest.raises(RegistrationError, match=f"^{place}.*{re.escape(problem)}"):
         modules.load(source)
+
+
+def test_a_decorator_without_a_name_is_an_error_at_import(modules: Modules) -> None:
+    with pytest.raises(RegistrationError, match=r"handlers_under_test\.py:\d+: @websocket_rpc needs the method's name"):
+        modules.load(HEAD + "\n@websocket_rpc\nasync def f(conn, params: Params) -> Result: ...")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a..b", "1x", "x;DROP", "a.b\\n"])

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import jwt
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.test import override_settings
 
 from django_cfg.apps.centrifugo.conf import get_config
+from django_cfg.apps.centrifugo.identity import user_channel
 from django_cfg.apps.centrifugo.tests.test_identity import ODD_IDS
 from django_cfg.apps.centrifugo.tokens import create_connection_token, create_subscription_token
 
@@ -52,7 +55,16 @@ def test_audience_and_issuer() -> None:
 
 def test_ids_of_other_types() -> None:
     key = uuid.uuid4()
-    assert read(create_connection_token(str(key)))["sub"] == str(key)
+    assert read(create_connection_token(key))["sub"] == str(key)
+    assert read(create_connection_token(7))["sub"] == "7"
+
+
+@pytest.mark.parametrize("visitor", [None, AnonymousUser(), True, b"7", 7.0], ids=repr)
+def test_whoever_has_not_signed_in_gets_no_token(visitor: Any) -> None:
+    """`request.user.pk` of a visitor is None, whose text would be a proper id."""
+    for make in (create_connection_token, partial(create_subscription_token, channel="c"), user_channel):
+        with pytest.raises(ValueError, match="no user id: pass the primary key of a user who has signed in"):
+            make(visitor)
 
 
 @pytest.mark.parametrize("user_id", ODD_IDS)
