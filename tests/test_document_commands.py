@@ -54,9 +54,11 @@ def your_app(monkeypatch: pytest.MonkeyPatch) -> Any:
 async def run(code: Block | str, session: Session) -> None:
     """In the session, as a notebook does."""
     import ast
+    import builtins
     import inspect
     from types import FunctionType
 
+    session.setdefault("__builtins__", builtins)
     compiled = compile(str(getattr(code, "text", code)), str(code)[:40], "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     found = FunctionType(compiled, session)()
     if inspect.isawaitable(found):

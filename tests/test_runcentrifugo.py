@@ -82,6 +82,7 @@ def get(url: str) -> tuple[int, str]:
         with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - a URL of this test's own server
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
+        error.close()
         return error.code, ""
     except OSError:
         return 0, ""

@@ -126,7 +126,7 @@ def _checked_permission(where: str, given: object) -> Permission:
         raise RegistrationError(
             f"{where}: the permission {given!r} must take two parameters: (conn, method)."
         ) from error
-    return permission
+    return cast(Permission, permission)
 
 
 def _checked_errors(where: str, errors: Sequence[type[RPCError]]) -> tuple[type[RPCError], ...]:

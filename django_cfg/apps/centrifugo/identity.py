@@ -21,7 +21,7 @@ def is_user_id(value: object) -> bool:
     return isinstance(value, str) and USER_ID.fullmatch(value) is not None
 
 
-def read_user_id(value: UserId) -> str:
+def read_user_id(value: object) -> str:
     """A user's primary key as it stands in tokens and channels; raises ValueError for what cannot be one.
 
     That is also None, the key of visitors who have not signed in, and the user object itself.
