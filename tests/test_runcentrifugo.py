@@ -126,6 +126,53 @@ def test_a_changed_file_restarts_the_server(site: Path) -> None:
         until(lambda: reloaded(site / "site_urls.py", url))
 
 
+def test_a_mistake_that_was_saved_can_be_mended(site: Path) -> None:
+    handlers = site / "shop/handlers.py"
+    handlers.touch()
+    with running(site) as (process, url):
+        until(lambda: get(url + "/hello/") == (200, "first"))
+        until(lambda: has_ended(saved(handlers, "def broken("), url))
+        assert process.poll() is None
+        handlers.write_text("")
+        until(lambda: get(url + "/hello/") == (200, "first"))
+
+
+@pytest.mark.parametrize("mistakes", [1, 2])
+def test_a_signal_ends_it_while_a_mistake_is_mended(site: Path, mistakes: int) -> None:
+    handlers = site / "shop/handlers.py"
+    handlers.touch()
+    with running(site) as (process, url):
+        until(lambda: get(url + "/hello/") == (200, "first"))
+        until(lambda: has_ended(saved(handlers, "def broken("), url))
+        for number in range(1, mistakes):
+            handlers.write_text(f"def broken{number}(")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_SECONDS) == 0
+
+
+def test_a_mistake_that_was_there_before_ends_it(site: Path) -> None:
+    (site / "shop/handlers.py").write_text("def broken(")
+    process = command(site, str(free_port()))
+    output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 1
+    assert "SyntaxError" in output
+
+
+def saved(file: Path, text: str) -> Path:
+    """Again and again, since a change before the reloader's first look at it goes unnoticed."""
+    file.write_text(text)
+    return file
+
+
+def has_ended(_: Path, url: str) -> bool:
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        if get(url + "/hello/") == (0, ""):
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def reloaded(changed: Path, url: str) -> bool:
     """Touches the file, since a change before the reloader's first look at it goes unnoticed."""
     os.utime(changed, (time.time(), time.time()))

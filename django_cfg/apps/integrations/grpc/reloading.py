@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from django.utils import autoreload
 
 from django_cfg.apps.integrations.grpc.leaving import leave_soon
 from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.reloading import is_child, supervise
 
 __all__ = ["run_with_reloader"]
-
-RESTART_STATUS = 3
-"""With which a process ends that wants to be started again."""
 
 
 def run_with_reloader(serve: Callable[[], None], stop: Callable[[], None], stop_seconds: float) -> None:
@@ -27,8 +23,8 @@ def run_with_reloader(serve: Callable[[], None], stop: Callable[[], None], stop_
     Django keeps the main thread for watching files, ends it without asking the others, and kills the child when its
     parent gets a signal.
     """
-    if os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) != "true":
-        sys.exit(_supervise())
+    if not is_child():
+        sys.exit(supervise())
     ended = threading.Event()
     ended.set()
 
@@ -56,25 +52,3 @@ def run_with_reloader(serve: Callable[[], None], stop: Callable[[], None], stop_
         stop()
         ended.wait(stop_seconds)
         leave_soon(status)
-
-
-def _supervise() -> int:
-    """The exit status of the last child; signals are passed on to it."""
-    arguments = autoreload.get_child_arguments()
-    environment = {**os.environ, autoreload.DJANGO_AUTORELOAD_ENV: "true"}
-    child: subprocess.Popen[bytes] | None = None
-    stopped = False
-
-    def pass_on(number: int, _: Any) -> None:
-        nonlocal stopped
-        stopped = True
-        if child is not None and child.poll() is None:
-            child.send_signal(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, pass_on)
-    while not stopped:
-        child = subprocess.Popen(arguments, env=environment, close_fds=False)  # noqa: S603 - this program itself
-        if (status := child.wait()) != RESTART_STATUS:
-            return 0 if stopped else status
-    return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ from django_cfg.apps.centrifugo.embedded.server import EmbeddedServer
 from django_cfg.apps.centrifugo.local import Companion, LocalBackend
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.listening import bind
+from django_cfg.rpc.reloading import is_child, supervise
 
 DEFAULT_ADDRESS, DEFAULT_PORT = "127.0.0.1", 8000
 HIGHEST_PORT = 65_535
@@ -46,7 +49,16 @@ class Command(BaseCommand):
         if options["noreload"]:
             self.run(**options)
         else:
+            self._run_and_reload(options)
+
+    def _run_and_reload(self, options: dict[str, Any]) -> None:
+        if not is_child():
+            sys.exit(supervise())
+        try:
             autoreload.run_with_reloader(self.run, **options)
+        finally:  # a terminal tells both processes that it is over, and the parent passes that on
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
 
     def run(self, **options: Any) -> None:
         """Serves until stopped."""
