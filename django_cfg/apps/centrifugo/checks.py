@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
-from django.utils.module_loading import import_string
+from django.utils.module_loading import import_string, module_has_submodule
 
 from django_cfg.apps.centrifugo.conf import SECRETS, given_config
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
@@ -21,17 +21,19 @@ __all__ = ["check_configuration", "check_deployment", "check_distribution"]
 PREFIX = "django_cfg_centrifugo"
 DISTRIBUTION = "django-cfg-realtime"
 SHORTEST_SECRET_BYTES = 32
+FEWEST_CHARACTERS = 5
+"""Different ones, as Django wants of SECRET_KEY."""
 LONGEST_TOKEN_SECONDS = 3600
 
 
 @register(Tags.compatibility)
 def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """What makes the part unusable (E001 to E006)."""
+    """What makes the part unusable (E001 to E006), and handlers that would not be found (W008)."""
     try:
         config = given_config()
     except ConfigurationError as error:
         return [Error(str(error), hint="Correct settings.CENTRIFUGO.", id=f"{PREFIX}.E001")]
-    return [*_secrets(config), *_origins(config), *_permissions(config)]
+    return [*_secrets(config), *_origins(config), *_permissions(config), *_handler_modules(config)]
 
 
 @register(Tags.security, deploy=True)
@@ -41,7 +43,7 @@ def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         config = given_config()
     except ConfigurationError:
         return []  # E001 has said it
-    return [*_short_secrets(config), *_shared_secrets(config), *_long_tokens(config), *_kept_connections()]
+    return [*_weak_secrets(config), *_shared_secrets(config), *_long_tokens(config), *_kept_connections()]
 
 
 @register(Tags.compatibility)
@@ -104,12 +106,24 @@ def _permissions(config: CentrifugoConfig) -> Iterable[CheckMessage]:
             )
 
 
-def _short_secrets(config: CentrifugoConfig) -> Iterable[CheckMessage]:
+def _handler_modules(config: CentrifugoConfig) -> Iterable[CheckMessage]:
+    given = config.handler_modules if "handler_modules" in config.model_fields_set else []
+    for name in given:
+        if not any(app.module is not None and module_has_submodule(app.module, name) for app in apps.get_app_configs()):
+            yield CheckWarning(
+                f"settings.CENTRIFUGO['handler_modules']: no installed app has a module {name!r}.",
+                hint="Give the name alone, without the app: 'handlers' finds shop/handlers.py of the app 'shop'.",
+                id=f"{PREFIX}.W008",
+            )
+
+
+def _weak_secrets(config: CentrifugoConfig) -> Iterable[CheckMessage]:
     for name in SECRETS:
         secret = getattr(config, name)
-        if secret and len(secret.encode()) < SHORTEST_SECRET_BYTES:
+        if secret and (len(secret.encode()) < SHORTEST_SECRET_BYTES or len(set(secret)) < FEWEST_CHARACTERS):
             yield CheckWarning(
-                f"settings.CENTRIFUGO[{name!r}] is shorter than {SHORTEST_SECRET_BYTES} bytes.",
+                f"settings.CENTRIFUGO[{name!r}] can be guessed: it has less than {SHORTEST_SECRET_BYTES} bytes, or "
+                f"fewer than {FEWEST_CHARACTERS} different characters.",
                 hint='Generate one: python -c "import secrets; print(secrets.token_urlsafe(32))"',
                 id=f"{PREFIX}.W010",
             )

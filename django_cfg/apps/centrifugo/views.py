@@ -17,6 +17,7 @@ from django_cfg.apps.centrifugo import http_edge, publish
 from django_cfg.apps.centrifugo.conf import get_config
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
 from django_cfg.apps.centrifugo.endpoint import RPCEndpoint
+from django_cfg.apps.centrifugo.refusals import log_refusal
 from django_cfg.apps.centrifugo.server_config import PROXY_SECRET_HEADER
 from django_cfg.apps.centrifugo.tokens import create_connection_token
 from django_cfg.apps.centrifugo.wiring import build_runner
@@ -81,6 +82,7 @@ async def _proxied(request: HttpRequest, answer: Callable[[RPCEndpoint, bytes], 
 
 
 def _refused(refusal: http_edge.Refusal) -> HttpResponse:
+    log_refusal(refusal)
     return HttpResponse(refusal.reason, status=refusal.status, content_type="text/plain")
 
 

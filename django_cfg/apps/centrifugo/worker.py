@@ -12,6 +12,7 @@ from django_cfg.apps.centrifugo.batching import BatchingPublisher
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
 from django_cfg.apps.centrifugo.delivery import use_browsers
 from django_cfg.apps.centrifugo.endpoint import RPCEndpoint
+from django_cfg.apps.centrifugo.refusals import log_refusal
 from django_cfg.apps.centrifugo.server_config import PROXY_SECRET_HEADER
 from django_cfg.apps.centrifugo.wiring import build_runner
 from django_cfg.errors import MalformedMessageError
@@ -119,6 +120,7 @@ class Worker:
 
 
 def _refused(refusal: http_edge.Refusal) -> Response:
+    log_refusal(refusal)
     return refusal.status, refusal.reason.encode(), _TEXT
 
 

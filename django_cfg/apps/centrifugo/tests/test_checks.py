@@ -33,6 +33,7 @@ CONFIGURATIONS: list[tuple[bool, dict[str, Any], list[str]]] = [
     (True, {"allowed_origins": ["*"]}, []),
     (False, GOOD | {"allowed_origins": ["www.example.com"]}, ["E005"]),
     (False, GOOD | {"default_permissions": ["nowhere.Permission"]}, ["E006"]),
+    (True, {"handler_modules": ["checks", "handlerz"]}, ["W008"]),
 ]
 
 
@@ -47,8 +48,9 @@ def test_configuration(debug: bool, config: dict[str, Any], expected: list[str])
     [
         (GOOD, []),
         ({"nonsense": 1}, []),
-        (GOOD | {"token_secret": "x" * 31}, ["W010"]),
-        (GOOD | {"token_secret": "x" * 32}, []),
+        (GOOD | {"token_secret": "abcde" * 6}, ["W010"]),
+        (GOOD | {"token_secret": "abcdefgh" * 4}, []),
+        (GOOD | {"token_secret": "t" * 43}, ["W010"]),
         (GOOD | {"token_secret": GOOD["api_key"]}, ["W011"]),
         (GOOD | {"token_ttl_seconds": 3601}, ["W012"]),
     ],

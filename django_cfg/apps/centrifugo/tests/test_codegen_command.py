@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 from pydantic import BaseModel
 
 from django_cfg.apps.centrifugo.codegen import GoThinGenerator, PythonThinGenerator, TypeScriptThinGenerator
@@ -129,6 +130,11 @@ def test_without_a_language_the_flags_are_named(tmp_path: Path) -> None:
 def test_a_router_that_is_none_is_told(path: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):
         generate("-o", "sdk", "--all", router_path=path)
+
+
+def test_a_wrong_setting_is_told_before_its_consequence() -> None:
+    with override_settings(CENTRIFUGO={"handler_module": []}), pytest.raises(CommandError, match="handler_modules"):
+        generate("-o", "sdk", "--all")
 
 
 def test_a_router_without_methods_gives_the_guides_hints_and_writes_nothing(tmp_path: Path) -> None:

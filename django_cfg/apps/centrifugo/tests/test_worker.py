@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import uvicorn
 
+from django_cfg.apps.centrifugo import refusals
 from django_cfg.apps.centrifugo.publish import publish_to_user
 from django_cfg.apps.centrifugo.tests.api_stub import ApiStub, api_stub
 from django_cfg.apps.centrifugo.tests.proxied import SECRET, envelope, native, publish_body
@@ -92,6 +93,21 @@ async def test_without_the_secret_nothing_runs(path: str, secret: str | None, st
         assert answer is not None
         assert answer[0] == 403
     assert stub.requests == []
+
+
+async def test_a_wrong_secret_is_logged_once_a_minute(
+    stub: ApiStub, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients see nothing but a timeout."""
+    monkeypatch.setattr(refusals, "_last", {})
+    async with running(make_worker(stub)) as worker:
+        for _ in range(3):
+            await request(worker, RPC, [publish_body()], headers={"x-rpc-proxy-key": "hunter2"})
+
+    (message,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert "X-Rpc-Proxy-Key" in message
+    assert "generate_centrifugo_config" in message
+    assert "hunter2" not in message
 
 
 async def test_other_refusals(stub: ApiStub) -> None:

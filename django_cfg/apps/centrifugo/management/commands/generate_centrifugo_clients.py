@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_cfg.apps.centrifugo.codegen import write
 from django_cfg.apps.centrifugo.codegen.discovery import discover_rpc_methods_from_router, load_router
 from django_cfg.apps.centrifugo.codegen.generators import DEFAULT_GO_MODULE, LANGUAGES, Plan, make_plan
-from django_cfg.errors import GenerationError
+from django_cfg.apps.centrifugo.conf import given_config
+from django_cfg.errors import ConfigurationError, GenerationError
 from django_cfg.rpc.method import RPCMethodInfo
 
 _RULE = "=" * 60
@@ -42,7 +43,10 @@ class Command(BaseCommand):
         if not languages:
             raise CommandError("Choose a language: --python, --typescript, --go, or --all for all of them.")
         try:
+            given_config()  # where it is wrong, no handlers have been looked for
             self._generate(languages, options)
+        except ConfigurationError as error:
+            raise CommandError(f"{error} Correct settings.CENTRIFUGO.") from error
         except GenerationError as error:
             raise CommandError(str(error)) from error
 
