@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from django_cfg.apps.centrifugo.management.commands.runcentrifugo import api_note
 
@@ -117,6 +119,17 @@ def test_an_asgi_application_of_the_projects_own(site: Path) -> None:
         settings.write("ASGI_APPLICATION = 'site_asgi.application'\n")
     with running(site, "--noreload") as (_, url):
         until(lambda: get(url + "/hello/") == (200, "my own"))
+
+
+def test_a_websocket_at_another_path_is_refused(site: Path) -> None:
+    with running(site, "--noreload") as (process, url):
+        until(lambda: get(url + "/hello/") == (200, "first"))
+        with pytest.raises(InvalidStatus, match="403"), connect(url.replace("http", "ws") + "/ws/"):
+            pass
+        process.terminate()
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert "no WebSocket is served at '/ws/': clients connect to /connection/websocket" in output
+    assert "Traceback" not in output
 
 
 def test_a_changed_file_restarts_the_server(site: Path) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from django.utils.module_loading import import_string
 
 from django_cfg.errors import GenerationError
-from django_cfg.rpc.method import RPCMethodInfo
+from django_cfg.rpc.method import RPCMethodInfo, Transport
 from django_cfg.rpc.router import MessageRouter, get_global_router
 
 __all__ = ["discover_rpc_methods_from_router", "load_router"]
 
 
 def discover_rpc_methods_from_router(router: MessageRouter) -> list[RPCMethodInfo]:
-    """The router's own records, in its order; raises TypeError for what is no router."""
+    """The router's own records of what clients can reach, in its order; raises TypeError for what is no router."""
     if not isinstance(router, MessageRouter):  # pyright: ignore[reportUnnecessaryIsInstance]  # a caller without types
         raise TypeError(f"{router!r} is not a MessageRouter")
-    return list(router.methods())
+    return [method for method in router.methods() if Transport.CENTRIFUGO in method.transports]
 
 
 def load_router(path: str | None) -> MessageRouter:

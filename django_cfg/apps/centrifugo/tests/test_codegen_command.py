@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from django_cfg.apps.centrifugo.codegen import GoThinGenerator, PythonThinGenerator, TypeScriptThinGenerator
 from django_cfg.apps.centrifugo.codegen.discovery import discover_rpc_methods_from_router
 from django_cfg.apps.centrifugo.router import MessageRouter
+from django_cfg.rpc.tests.models import add
 
 
 class TaskStatsParams(BaseModel):
@@ -202,6 +203,13 @@ def test_a_generator_writes_its_language_into_the_directory_itself(tmp_path: Pat
     language = generator.language
     assert tree(tmp_path / "direct") == tree(tmp_path / "sdk" / language)
     assert {path.name for path in written} == tree(tmp_path / "direct")
+
+
+def test_what_clients_cannot_reach_is_not_generated() -> None:
+    both = MessageRouter()
+    both.register_handler("here.add", add)
+    both.register_handler("there.add", add, transports=["redis"])
+    assert [method.name for method in discover_rpc_methods_from_router(both)] == ["here.add"]
 
 
 def test_what_is_no_router_is_not_searched() -> None:

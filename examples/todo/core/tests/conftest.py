@@ -1,10 +1,11 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django_cfg.apps.centrifugo.router import get_global_router
+from django_cfg.apps.centrifugo.testing import Publication, captured_publications
 from django_cfg.rpc.connection import Connection
 
 Call = Callable[..., Any]
@@ -21,19 +22,14 @@ def ben(db: None) -> User:
 
 
 @pytest.fixture
-def pushed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any]]]:
-    """What would have gone to browsers: user id, event, data."""
-    sent: list[tuple[str, str, dict[str, Any]]] = []
-
-    async def record(user_id: str, event: str, data: Any) -> None:
-        sent.append((user_id, event, data.model_dump()))
-
-    monkeypatch.setattr("core.centrifugo_handlers.apublish_to_user", record)
-    return sent
+def pushed() -> Iterator[list[Publication]]:
+    """What would have gone to browsers."""
+    with captured_publications() as sent:
+        yield sent
 
 
 @pytest.fixture
-def call(pushed: list[tuple[str, str, dict[str, Any]]]) -> Call:
+def call(pushed: list[Publication]) -> Call:
     """`call(user, method, **params)` as a client's call arrives, without the network."""
 
     def make(user: User, method: str, **params: Any) -> Any:
