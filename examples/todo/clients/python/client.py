@@ -85,5 +85,6 @@ def _read(model: type[_M], method: str, result: Any) -> _M:
         places = ["/".join(str(part) for part in found["loc"]) or "the whole" for found in error.errors()]
         raise RPCError(
             RPCErrorCode.VALIDATION_ERROR,
-            f"the result of {method} does not fit {model.__name__}: {', '.join(places)}",
+            f"{method} has run, but its result does not fit {model.__name__}: {', '.join(places)}. "
+            "If the server has changed, generate the clients again.",
         ) from error

@@ -299,7 +299,7 @@ func (c *CentrifugoRPCClient) Call(ctx context.Context, method string, params, r
 		reply = json.RawMessage("null")
 	}
 	if err := json.Unmarshal(reply, result); err != nil {
-		return newError(CodeValidationError, err, "the result of %s does not fit %T: %v", method, result, err)
+		return newError(CodeValidationError, err, "%s has run, but its result does not fit %T: %v; if the server has changed, generate the clients again", method, result, err)
 	}
 	return nil
 }
