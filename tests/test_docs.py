@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ INSTALLED = {
     DOCS / "howto" / "setup.md": ('"django_cfg.apps.centrifugo", "tasks"]', '"tasks"]'),
 }
 """Pages that begin with other installed apps than the tutorial's: what is replaced in the settings, and by what."""
+SECRETS = {f"CENTRIFUGO_{name}": secrets.token_urlsafe(32) for name in ("TOKEN_SECRET", "PROXY_SECRET", "API_KEY")}
+"""In the environment, where pages about production take them from."""
 RUNNABLE = [page for page in PAGES if page != TUTORIAL and fenced_blocks(page)]
 
 
@@ -51,7 +54,7 @@ def tutorial_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tutorial_project: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     directory = tmp_path / "site"
     shutil.copytree(tutorial_project, directory)
-    with Project(directory, "mysite.settings") as project:
+    with Project(directory, "mysite.settings", SECRETS) as project:
         settings = directory / "mysite/settings.py"
         text = settings.read_text().replace(*INSTALLED.get(request.node.callspec.params["page"], ("", "")))
         settings.write_text(text + f'CENTRIFUGO = {{"api_url": "http://{project.address}/api"}}\n')

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,11 +56,14 @@ def free_port() -> int:
 
 
 class Project:
-    """A context manager: leaving it ends the server and the session."""
+    """A context manager: leaving it ends the server and the session. `variables` are added to the environment."""
 
-    def __init__(self, directory: Path, settings_module: str = "scratch_settings") -> None:
+    def __init__(
+        self, directory: Path, settings_module: str = "scratch_settings", variables: Mapping[str, str] | None = None
+    ) -> None:
         self.directory = directory
         self.settings_module = settings_module
+        self._variables = dict(variables or {})
         self.address = f"127.0.0.1:{free_port()}"
         self.grpc_port = free_port()
         self._servers: list[subprocess.Popen[bytes]] = []
@@ -114,6 +118,7 @@ class Project:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONWARNINGS": "error",
             "NO_COLOR": "1",
+            **self._variables,
         }
 
     def run(self, command: str) -> str:
