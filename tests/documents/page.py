@@ -6,7 +6,8 @@
 - `text` is what the block before it prints. `json` and `ini` are parsed.
 - `typescript` and `go` without a path are pieces of a function that has a connected `rpc` and `api`; all of a page are
   compiled at its end.
-- `console`, `mermaid`, `nginx` and blocks without a language are not run.
+- `console` is run where it shows Python's prompt: what follows `$` gets the lines behind `>>>`, and prints the others.
+- `mermaid`, `nginx` and blocks without a language are not run.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _STREAM_SERVER = re.compile(
     r"^python (?:manage\.py (?:rpc_server|rpc_bridge|rungrpc)|-m \S+\.examples\.agent).*$", re.MULTILINE
 )
 _SERVER = re.compile(r"^python manage\.py runcentrifugo.*$", re.MULTILINE)
+_PROMPT = ">>> "
 _DOCUMENTS = ROOT / "tests" / "documents"
 _PRELUDE = f"export DOCUMENTS={_DOCUMENTS} NODE_MODULES={NODE_MODULES} GOFLAGS=-mod=mod\n. {_DOCUMENTS / 'shell.sh'}\n"
 _APPENDED = ("settings.py", "urls.py")
@@ -49,6 +51,7 @@ class Page:
             "bash": self._bash,
             "sh": self._bash,
             "text": self._text,
+            "console": self._console,
             "json": lambda block: json.loads(block.text),
             "ini": lambda block: configparser.ConfigParser(strict=False).read_string(block.text),
             "typescript": self._typescript,
@@ -72,7 +75,7 @@ class Page:
         elif block.language in self._runners:
             self._runners[block.language](block)
         else:
-            assert block.language in ("", "console", "mermaid", "nginx", "html"), f"nothing runs {block.language!r}"
+            assert block.language in ("", "mermaid", "nginx", "html"), f"nothing runs {block.language!r}"
 
     def _write(self, path: str, text: str) -> None:
         target = self._project.directory / path
@@ -97,6 +100,15 @@ class Page:
         if self._project.address in commands:
             _ = self._project.url
         self._printed = self._project.run(_PRELUDE + commands) if commands.strip() else ""
+
+    def _console(self, block: Block) -> None:
+        command, *lines = block.text.splitlines()
+        typed = [line.removeprefix(_PROMPT) for line in lines if line.startswith(_PROMPT)]
+        if not typed:
+            return
+        typed_in = "\n".join([f"{command.removeprefix('$ ')} <<'END'", *typed, "END"])
+        printed = self._project.run(_PRELUDE + typed_in).replace(_PROMPT, "").strip()
+        assert printed == "\n".join(line for line in lines if not line.startswith(_PROMPT)), f"printed was:\n{printed}"
 
     def _text(self, block: Block) -> None:
         assert block.text.rstrip("\n") in self._printed, f"printed was:\n{self._printed}"
