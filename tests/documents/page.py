@@ -2,7 +2,7 @@
 
 - A block that begins with a path as a comment is that file; of `settings.py` and `urls.py`, an addition.
 - `python` runs in the page's session; names live on. `bash` runs in the project; `runcentrifugo`, `rpc_server`,
-  `rpc_bridge`, `rungrpc` and the example's agent stay running. A page that names Redis's address has a Redis.
+  `rpc_bridge`, `rungrpc` and agents stay running. A page that names Redis's address has a Redis.
 - `text` is what the block before it prints. `json` and `ini` are parsed.
 - `typescript` and `go` without a path are pieces of a function that has a connected `rpc` and `api`; all of a page are
   compiled at its end.
@@ -23,17 +23,20 @@ from tests.documents.project import NODE_MODULES, ROOT, Project
 
 __all__ = ["Page"]
 
-_PATH = re.compile(r"(?:#|//) ([\w./-]+\.(?:py|ts|mjs|go|ini))\n")
+_PATH = re.compile(r"(?:#|//) ([\w./-]+\.(?:py|ts|mjs|go|ini|proto))\n")
 _ADDRESS = re.compile(r"(?:127\.0\.0\.1|localhost):8000")
 _REDIS = re.compile(r"localhost:6379")
 _GRPC_PORT = re.compile(r"\b50051\b")
 _STREAM_SERVER = re.compile(
-    r"^python (?:manage\.py (?:rpc_server|rpc_bridge|rungrpc)|-m \S+\.examples\.agent).*$", re.MULTILINE
+    r"^python (?:manage\.py (?:rpc_server|rpc_bridge|rungrpc)|-m \S+\.examples\.agent|courier\.py).*$", re.MULTILINE
 )
 _SERVER = re.compile(r"^python manage\.py runcentrifugo.*$", re.MULTILINE)
 _PROMPT = ">>> "
 _DOCUMENTS = ROOT / "tests" / "documents"
-_PRELUDE = f"export DOCUMENTS={_DOCUMENTS} NODE_MODULES={NODE_MODULES} GOFLAGS=-mod=mod\n. {_DOCUMENTS / 'shell.sh'}\n"
+_PRELUDE = (
+    f"export DOCUMENTS={_DOCUMENTS} NODE_MODULES={NODE_MODULES} SCRIPTS={ROOT / 'scripts'} GOFLAGS=-mod=mod\n"
+    f". {_DOCUMENTS / 'shell.sh'}\n"
+)
 _APPENDED = ("settings.py", "urls.py")
 
 

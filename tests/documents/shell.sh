@@ -8,3 +8,7 @@ npm() {
 }
 make() { :; }  # the targets of the repository have tests of their own
 npx() { "$NODE_MODULES/.bin/$1" "${@:2}"; }
+python() {
+  [ "${2-}" = grpc_tools.protoc ] || { command python "$@"; return; }
+  "$SCRIPTS/proto" --run "${@:3}"  # the pinned compiler, which has an environment of its own
+}
