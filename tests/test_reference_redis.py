@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -13,10 +14,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from django_cfg.models import websocket
+from django_cfg.modules.django_rpc.client import WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from tests.documents.markdown import anchors
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+CLIENT_PAGE = REFERENCE / "redis-client.md"
 SETTINGS, MODELS_PAGE = REFERENCE / "redis-settings.md", REFERENCE / "wire-models.md"
 CHECKS = Path(__file__).parents[1] / "django_cfg" / "modules" / "django_rpc" / "checks.py"
 MODELS: dict[str, type[BaseModel]] = {
@@ -119,3 +122,25 @@ def test_settings_page_lists_every_check() -> None:
     listed = [row[0].strip("`") for row in rows(SETTINGS.read_text("utf-8")) if len(row) == 3]
     assert listed == sorted(set(re.findall(r"[EW]\d{3}(?=\")", CHECKS.read_text("utf-8"))))
     assert "system-checks" in anchors(SETTINGS)
+
+
+def signatures() -> dict[str, str]:
+    """Arguments by method, from the headings of the client's page."""
+    headings = "".join(re.findall(r"^### .*$", CLIENT_PAGE.read_text("utf-8"), re.MULTILINE))
+    return dict(re.findall(r"`(\w+)\((.*?)\)`", headings))
+
+
+def test_the_client_s_page_lists_every_method() -> None:
+    assert set(signatures()) == {name for name in vars(WebSocketRPCClient) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("method", signatures())
+def test_the_client_s_page_has_the_signature_of(method: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"def documented(self, {signatures()[method]}): ...", scope)  # noqa: S102 - our own page
+    documented = inspect.signature(scope["documented"]).parameters
+    there = inspect.signature(getattr(WebSocketRPCClient, method)).parameters
+
+    assert [(one.name, one.kind) for one in documented.values()] == [(one.name, one.kind) for one in there.values()]
+    said = {name: one.default for name, one in documented.items() if one.default is not ...}
+    assert said == {name: there[name].default for name in said}
