@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def test_tutorial(tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", RUNNABLE, ids=name)
 def test_code_blocks_run(page: Path, project: Project) -> None:
     Page(project).run(fenced_blocks(page))
+
+
+@pytest.mark.parametrize("page", [DOCS / "howto" / "setup.md"], ids=name)
+def test_typed_handlers_pass_strict_checkers(page: Path, project: Project) -> None:
+    """The page says so of the handler that it shows."""
+    Page(project).run([block for block in fenced_blocks(page) if re.match(r"# tasks/(models|rpc)\.py", block.text)])
+    stubs = "[mypy.plugins.django-stubs]\ndjango_settings_module = mysite.settings\n"
+    project.write("mypy.ini", "[mypy]\nplugins = mypy_django_plugin.main\n" + stubs)
+    project.write("pyrightconfig.json", '{"typeCheckingMode": "strict", "include": ["tasks/rpc.py"]}')
+
+    project.run("python -W ignore -m mypy --strict tasks/rpc.py")
+    project.run(f"python -m pyright --pythonpath {sys.executable}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
