@@ -10,6 +10,7 @@ from django_cfg.errors import RegistrationError, RPCError
 from django_cfg.rpc import signature
 from django_cfg.rpc.invoke import invoke, method_not_found
 from django_cfg.rpc.method import Handler, Middleware, Permission, RPCMethodInfo, Transport
+from django_cfg.rpc.permissions import IsAuthenticated
 
 __all__ = ["MessageRouter", "get_global_router"]
 
@@ -20,11 +21,13 @@ class MessageRouter:
     """Methods by name.
 
     Registering the same function again (a reload) replaces it; another function under a taken name is an error.
+    `default_permissions` returns those of methods that name none, over every transport.
     """
 
     def __init__(self, *, middleware: Iterable[Middleware] = ()) -> None:
         self._methods: dict[str, RPCMethodInfo] = {}
         self.middleware: list[Middleware] = list(middleware)
+        self.default_permissions: Callable[[], Sequence[Permission]] = _authenticated
 
     def register(self, name: str) -> Callable[[_F], _F]:
         """Decorator for a handler whose types may be missing; its generated types are then open."""
@@ -107,6 +110,10 @@ class MessageRouter:
         Raises MethodNotFoundError, InvalidParamsError, MalformedMessageError, and whatever the handler raises.
         """
         return await invoke(self.lookup(name), params, conn, self.middleware)
+
+
+def _authenticated() -> Sequence[Permission]:
+    return (IsAuthenticated(),)
 
 
 def _checked_permissions(where: str, permissions: object) -> tuple[Permission, ...]:

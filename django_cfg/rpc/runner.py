@@ -29,7 +29,6 @@ from django_cfg.rpc.lanes import Lanes
 from django_cfg.rpc.logs import about
 from django_cfg.rpc.memory_claims import MemoryClaims
 from django_cfg.rpc.method import Permission, RPCMethodInfo
-from django_cfg.rpc.permissions import IsAuthenticated
 from django_cfg.rpc.router import MessageRouter
 from django_cfg.rpc.running_call import RunningCall
 from django_cfg.rpc.validation import dump_result, read_params_json
@@ -62,13 +61,13 @@ class CallRunner:
         lanes: Lanes,
         claims: ClaimStore | None = None,
         limits: Limits | None = None,
-        permissions: Sequence[Permission] = (IsAuthenticated(),),
+        permissions: Sequence[Permission] | None = None,
     ) -> None:
         self._router = router
         self._lanes = lanes
         self._claims = MemoryClaims() if claims is None else claims
         self._limits = limits or Limits()
-        self._permissions = permissions
+        self._permissions = router.default_permissions() if permissions is None else permissions
         self._tasks: set[asyncio.Task[Any]] = set()
         self._open: set[RunningCall] = set()
         self._deadlines = Deadlines(self._open, _expire)

@@ -15,7 +15,7 @@ class CentrifugoAppConfig(AppConfig):
     def ready(self) -> None:
         from django_cfg.apps.centrifugo import checks as checks  # registers them
         from django_cfg.apps.centrifugo.conf import given_config
-        from django_cfg.apps.centrifugo.wiring import install_middleware
+        from django_cfg.apps.centrifugo.wiring import install_middleware, install_permissions
         from django_cfg.errors import ConfigurationError
         from django_cfg.rpc.discovery import discover_handlers
 
@@ -25,3 +25,4 @@ class CentrifugoAppConfig(AppConfig):
             return  # said by the system check E001, which can name the setting without a traceback
         discover_handlers(config.handler_modules)
         install_middleware(config)
+        install_permissions()

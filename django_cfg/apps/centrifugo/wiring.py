@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.utils.module_loading import import_string
 
+from django_cfg.apps.centrifugo.conf import given_config
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.claims import ClaimStore
@@ -15,7 +16,7 @@ from django_cfg.rpc.method import Permission
 from django_cfg.rpc.router import MessageRouter, get_global_router
 from django_cfg.rpc.runner import CallRunner, Limits
 
-__all__ = ["build_runner", "install_middleware"]
+__all__ = ["build_runner", "install_middleware", "install_permissions"]
 
 
 def build_runner(
@@ -39,6 +40,11 @@ def install_middleware(config: CentrifugoConfig) -> None:
     except ImportError as error:
         raise ConfigurationError(f"settings.CENTRIFUGO['middleware']: {error}") from error
     router.middleware[:] = [*configured, *(layer for layer in router.middleware if layer not in configured)]
+
+
+def install_permissions() -> None:
+    """Methods that name none have those of the settings, also where a server of another transport runs them."""
+    get_global_router().default_permissions = lambda: _permissions(given_config())
 
 
 def _permissions(config: CentrifugoConfig) -> Sequence[Permission]:

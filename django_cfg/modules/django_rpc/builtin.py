@@ -30,6 +30,7 @@ class ServedRouter(MessageRouter):
     def __init__(self, project: MessageRouter) -> None:
         super().__init__()
         self.middleware = project.middleware
+        self.default_permissions = project.default_permissions
         self._project = project
 
     def get(self, name: str) -> RPCMethodInfo | None:
