@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["about"]
+__all__ = ["about", "printable"]
 
 LONGEST = 128
 
@@ -17,6 +17,10 @@ def about(*, method: str = "", correlation_id: str = "", server: str = "", clien
     }
 
 
-def _plain(text: str) -> str:
+def printable(text: str) -> str:
     """Without line breaks and other characters that would forge a log."""
-    return text[:LONGEST] if text.isascii() and text.isprintable() else ascii(text[:LONGEST])[1:-1][:LONGEST]
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
+
+
+def _plain(text: str) -> str:
+    return printable(text[:LONGEST])[:LONGEST]

@@ -311,6 +311,15 @@ def test_a_redis_that_evicts_is_warned_of(
     assert caplog.text.count("allkeys-lru") == 1
 
 
+def test_the_log_of_a_server_says_what_is_wrong_with_redis(
+    own_redis: RedisServer, handlers: Handlers, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(WebSocketRPCConfig(redis_url=own_redis.url), handlers):
+        own_redis.stop()
+        wait_until(lambda: "Redis failed: ConnectionError: Error 111 connecting to" in caplog.text)
+        own_redis.start()
+
+
 def test_a_trailing_sum_forgets() -> None:
     kept = TrailingSum(60)
     for second in range(0, 300, 2):

@@ -21,6 +21,7 @@ from django_cfg.modules.django_rpc import endings, protocol
 from django_cfg.modules.django_rpc.connecting import FAILURES
 from django_cfg.modules.django_rpc.direct import DirectRedis
 from django_cfg.modules.django_rpc.endings import Command, Ending
+from django_cfg.modules.django_rpc.faults import shown
 from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired, make_call, needs_record, read_entry
 from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.outbox import Outbox
@@ -278,7 +279,7 @@ class Entries:
                     (record,) = await self._take_records([request])
                 except FAILURES as error:
                     extra = about(method=request.method, correlation_id=request.correlation_id, server=self._server)
-                    logger.warning("a repeated request waits for Redis: %r", error, extra=extra)
+                    logger.warning("a repeated request waits for Redis: %s", shown(error), extra=extra)
                     continue
                 if self._decide(request, record, seen=seen):
                     return

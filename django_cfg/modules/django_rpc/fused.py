@@ -21,6 +21,7 @@ from django_cfg.modules.django_rpc.connecting import (
     is_missing_script,
     is_refusal,
 )
+from django_cfg.modules.django_rpc.faults import shown
 from django_cfg.modules.django_rpc.link import Link
 from django_cfg.modules.django_rpc.outgoing import (
     AfterLoss,
@@ -102,7 +103,7 @@ class FusedPath:
                 self._drop_late(link)
             except FAILURES as error:  # what has come expires; the next call opens another link
                 extra = about(client=self._client_name)
-                logger.info("late replies could not be looked for: %r", error, extra=extra)
+                logger.info("late replies could not be looked for: %s", shown(error), extra=extra)
                 link.close()
                 return
         if len(self._idle) < MOST_IDLE:

@@ -11,6 +11,7 @@ from django_cfg.modules.django_rpc.background import end_tasks
 from django_cfg.modules.django_rpc.broadcasts import BROADCAST_CHANNEL, deliver_published
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.connecting import FAILURES, AsyncRedis, consumer_name
+from django_cfg.modules.django_rpc.faults import shown
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.rpc.delivery import Delivery
 from django_cfg.rpc.logs import about
@@ -42,7 +43,7 @@ class BroadcastListener:
                     await self._listen()
                 except FAILURES as error:
                     attempt += 1
-                    logger.warning("broadcasts cannot be heard: %r", error, extra=about(server=self._name))
+                    logger.warning("broadcasts cannot be heard: %s", shown(error), extra=about(server=self._name))
                     await asyncio.sleep(backoff_seconds(attempt))
         finally:
             await self._leave()
@@ -69,7 +70,7 @@ class BroadcastListener:
                 await self._redis.run("DEL", self._lease)
             await self._redis.close()
         except FAILURES as error:
-            logger.info("the lease of broadcasts ends by itself: %r", error, extra=about(server=self._name))
+            logger.info("the lease of broadcasts ends by itself: %s", shown(error), extra=about(server=self._name))
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.connecting import FAILURES, is_missing_script
 from django_cfg.modules.django_rpc.direct import DirectRedis
 from django_cfg.modules.django_rpc.endings import Ending, finish_command
+from django_cfg.modules.django_rpc.faults import shown
 from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import Keys
@@ -84,7 +85,7 @@ class Outbox:
                     await self._finish(owned)
             except FAILURES as error:
                 attempt += 1
-                logger.warning("%d replies wait for Redis: %r", len(batch), error, extra=self._about())
+                logger.warning("%d replies wait for Redis: %s", len(batch), shown(error), extra=self._about())
                 await asyncio.sleep(backoff_seconds(attempt))
             else:
                 return

@@ -25,6 +25,7 @@ from django_cfg.modules.django_rpc.connecting import (
 from django_cfg.modules.django_rpc.direct import DirectRedis
 from django_cfg.modules.django_rpc.entries import Entries, Fields
 from django_cfg.modules.django_rpc.eviction import eviction_warning, read_policy
+from django_cfg.modules.django_rpc.faults import shown
 from django_cfg.modules.django_rpc.liveness import Liveness
 from django_cfg.modules.django_rpc.pause import backoff_seconds
 from django_cfg.modules.django_rpc.protocol import OUR_PREFIX, Keys
@@ -180,7 +181,7 @@ class StreamServer:
                     logger.warning("the group %s has gone; it is created again", self._keys.group, extra=extra)
                 else:
                     attempt += 1
-                    logger.warning("Redis failed: %r", error, extra=about(server=self.consumer))
+                    logger.warning("Redis failed: %s", shown(error), extra=about(server=self.consumer))
                     await self._pause(backoff_seconds(attempt))
                 # An answer may have been lost on its way: entries that are ours and that we have not seen.
                 joined, unsure = False, True
@@ -241,7 +242,7 @@ class StreamServer:
             await self._writer.run("CLIENT", "UNBLOCK", self._reader_id)
         except FAILURES as error:
             extra = about(server=self.consumer)
-            logger.info("the reader could not be woken and wakes by itself: %r", error, extra=extra)
+            logger.info("the reader could not be woken and wakes by itself: %s", shown(error), extra=extra)
 
     async def _heartbeat(self) -> None:
         await self._ready.wait()
@@ -256,7 +257,7 @@ class StreamServer:
             except FAILURES as error:
                 self._reserved = 0
                 if "NOGROUP" not in str(error):  # the reader creates it again
-                    logger.warning("Redis failed at a heartbeat: %r", error, extra=about(server=self.consumer))
+                    logger.warning("Redis failed at a heartbeat: %s", shown(error), extra=about(server=self.consumer))
             await asyncio.sleep(self._heartbeat_seconds)
 
     async def _warn_of_eviction(self) -> None:
@@ -264,7 +265,7 @@ class StreamServer:
         try:
             warning = eviction_warning(read_policy(await self._writer.run("INFO", "memory")))
         except FAILURES as error:
-            logger.info("Redis does not say whether it deletes keys: %r", error, extra=extra)
+            logger.info("Redis does not say whether it deletes keys: %s", shown(error), extra=extra)
             return
         if warning:
             logger.warning(warning, extra=extra)
@@ -322,7 +323,7 @@ class StreamServer:
                 await self._liveness.leave()
         except FAILURES as error:
             extra = about(server=self.consumer)
-            logger.warning("Redis could not be told that this server ends: %r", error, extra=extra)
+            logger.warning("Redis could not be told that this server ends: %s", shown(error), extra=extra)
         self._entries.close()
         self._lanes.close()
         self._reader.close()
