@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -98,9 +100,18 @@ def test_a_call_for_a_user(url: str, config: WebSocketRPCConfig, handlers: Handl
         assert client.call("signing.whoami", as_user="42") == ["42", True]
         client.fire_and_forget("signing.whoami", as_user="43")
         wait_until(lambda: seen[-1].user_id == "43")
-        with pytest.raises(ValueError, match="is no user id"):
-            client.call("signing.whoami", as_user="a user")
+        assert client.call("signing.whoami", as_user=42) == ["42", True]
+        assert client.call("signing.whoami", as_user=UUID(int=1)) == [str(UUID(int=1)), True]
     client.close()
+
+
+@pytest.mark.parametrize("nobody", [None, "", "a user", True, 4.2, object()])
+def test_who_has_no_id_is_not_taken_for_the_service(nobody: Any) -> None:
+    """A view passes `request.user.pk` of a visitor who has not signed in."""
+    client = WebSocketRPCClient(WebSocketRPCConfig(redis_url="memory://"))
+    for call in (client.call, client.fire_and_forget, lambda *of, **how: asyncio.run(client.acall(*of, **how))):
+        with pytest.raises(ValueError, match=r"as_user is no user id: .*visitor who has not signed in has no id"):
+            call("signing.whoami", as_user=nobody)
 
 
 def test_nobody_speaks_for_a_user_without_a_signature(

@@ -7,21 +7,23 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, overload
+from typing import Any, TypeVar, overload
 
 from django.core.signals import setting_changed
+from msgspec import UNSET
 from msgspec.structs import replace
 from pydantic import BaseModel
 from pydantic_core import from_json
 
 from django_cfg.errors import MalformedMessageError, RPCConfigurationError, RPCError, RPCErrorCode, RPCRemoteError
 from django_cfg.modules.django_rpc.attempt import Attempt
+from django_cfg.modules.django_rpc.calls import AnyCall, AnyUser, Params, RPCCall, as_call, user_text
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.explain import stopped_error
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
 from django_cfg.modules.django_rpc.protocol import NO_DEADLINE_SECONDS
-from django_cfg.modules.django_rpc.signing import Signer, is_user_id
+from django_cfg.modules.django_rpc.signing import Signer
 from django_cfg.modules.django_rpc.slots import Outcome
 from django_cfg.modules.django_rpc.transport import Transport as CallTransport
 from django_cfg.modules.django_rpc.transport import open_transport
@@ -35,20 +37,6 @@ __all__ = ["RPCCall", "WebSocketRPCClient", "get_rpc_client"]
 logger = logging.getLogger("django_cfg.rpc.redis")
 
 _M = TypeVar("_M", bound=BaseModel)
-
-Params: TypeAlias = BaseModel | Mapping[str, Any] | None
-
-
-class RPCCall(NamedTuple):
-    """One of several calls made at once; without `result_model` the result is plain JSON data."""
-
-    method: str
-    params: Params = None
-    result_model: type[BaseModel] | None = None
-
-
-_CALL_SHAPE = "each call is RPCCall(method, params, result_model), or a tuple or dict of these"
-AnyCall: TypeAlias = RPCCall | tuple[Any, ...] | Mapping[str, Any]
 
 
 class WebSocketRPCClient:
@@ -72,7 +60,7 @@ class WebSocketRPCClient:
         timeout: float | None = None,
         *,
         idempotency_key: str = "",
-        as_user: str = "",
+        as_user: AnyUser = UNSET,
     ) -> Any: ...
 
     @overload
@@ -84,7 +72,7 @@ class WebSocketRPCClient:
         timeout: float | None = None,
         *,
         idempotency_key: str = "",
-        as_user: str = "",
+        as_user: AnyUser = UNSET,
     ) -> _M: ...
 
     @overload
@@ -96,7 +84,7 @@ class WebSocketRPCClient:
         result_model: type[_M],
         timeout: float | None = None,
         idempotency_key: str = "",
-        as_user: str = "",
+        as_user: AnyUser = UNSET,
     ) -> _M: ...
 
     def call(
@@ -107,11 +95,12 @@ class WebSocketRPCClient:
         timeout: float | None = None,
         *,
         idempotency_key: str = "",
-        as_user: str = "",
+        as_user: AnyUser = UNSET,
     ) -> Any:
         """The method's result. With an `idempotency_key` every attempt under that key, for a day, is the same call.
 
-        With `as_user` the request is signed, and the handler's `conn.user_id` is that user.
+        With `as_user`, a primary key, the request is signed, and the handler's `conn.user_id` is that user. Without it
+        the service itself calls. Raises ValueError for what is no user's id: a visitor who has not signed in has none.
         """
         with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
             outcome = attempt.note(self._transport.call(attempt.outgoing))
@@ -125,7 +114,7 @@ class WebSocketRPCClient:
         timeout: float | None = None,  # noqa: ASYNC109 - it travels to the server, which keeps it
         *,
         idempotency_key: str = "",
-        as_user: str = "",
+        as_user: AnyUser = UNSET,
     ) -> Any:
         """`call` for async code; cancelling it withdraws a request that no server has begun."""
         with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
@@ -135,7 +124,7 @@ class WebSocketRPCClient:
 
     def call_many(self, calls: Iterable[AnyCall], timeout: float | None = None) -> list[Any]:
         """Results in the order of the calls; where one failed, its exception stands in the list."""
-        made = [_as_call(call) for call in calls]
+        made = [as_call(call) for call in calls]
         with ExitStack() as stack:
             attempts = self._attempts(stack, made, timeout)
             outcomes = _noted(attempts, self._transport.many([attempt.outgoing for attempt in attempts]))
@@ -147,13 +136,13 @@ class WebSocketRPCClient:
         timeout: float | None = None,  # noqa: ASYNC109 - it travels to the server, which keeps it
     ) -> list[Any]:
         """`call_many` for async code."""
-        made = [_as_call(call) for call in calls]
+        made = [as_call(call) for call in calls]
         with ExitStack() as stack:
             attempts = self._attempts(stack, made, timeout)
             outcomes = _noted(attempts, await self._transport.amany([attempt.outgoing for attempt in attempts]))
         return _results(made, attempts, outcomes)
 
-    def fire_and_forget(self, method: str, params: Params = None, *, as_user: str = "") -> str:
+    def fire_and_forget(self, method: str, params: Params = None, *, as_user: AnyUser = UNSET) -> str:
         """Queue a call whose result nobody waits for; the id of its stream entry."""
         with self._observed(self._prepared(method, params, 0.0, "", as_user)) as attempt:
             return self._transport.send(attempt.outgoing)
@@ -177,7 +166,9 @@ class WebSocketRPCClient:
         """Free connections and threads; a call made later opens them anew."""
         self._transport.close()
 
-    def _attempt(self, method: str, params: Params, timeout: float | None, key: str = "", as_user: str = "") -> Attempt:
+    def _attempt(
+        self, method: str, params: Params, timeout: float | None, key: str = "", as_user: AnyUser = UNSET
+    ) -> Attempt:
         seconds = self._config.rpc_timeout if timeout is None else timeout
         if not 0 < seconds <= NO_DEADLINE_SECONDS:
             raise ValueError(f"timeout must be greater than 0 and at most {NO_DEADLINE_SECONDS:g} s, not {seconds!r}")
@@ -186,11 +177,10 @@ class WebSocketRPCClient:
     def _attempts(self, stack: ExitStack, calls: Sequence[RPCCall], timeout: float | None) -> list[Attempt]:
         return [stack.enter_context(self._attempt(call.method, call.params, timeout)) for call in calls]
 
-    def _prepared(self, method: str, params: Params, seconds: float, key: str, as_user: str) -> Outgoing:
-        if as_user and not is_user_id(as_user.encode()):
-            raise ValueError(f"as_user {as_user!r} is no user id: 1 to 64 letters, digits and _ . @ -")
-        signer = self._signer if as_user or self._config.signs else None
-        return prepare(method, _dumped(params), seconds, key, as_user=as_user, signer=signer)
+    def _prepared(self, method: str, params: Params, seconds: float, key: str, as_user: AnyUser) -> Outgoing:
+        user = user_text(as_user)
+        signer = self._signer if user or self._config.signs else None
+        return prepare(method, _dumped(params), seconds, key, as_user=user, signer=signer)
 
     def _observed(self, outgoing: Outgoing) -> Attempt:
         span = tracing.start_client_span(outgoing.method, Transport.REDIS, outgoing.correlation_id)
@@ -238,19 +228,6 @@ def _plain(raw: bytes) -> Any:
 
 def _dumped(params: Params) -> bytes:
     return b"{}" if params is None else dump_json(params)
-
-
-def _as_call(call: object) -> RPCCall:
-    if isinstance(call, RPCCall):
-        return call
-    try:
-        if isinstance(call, Mapping):
-            return RPCCall(**cast("Mapping[str, Any]", call))
-        if isinstance(call, tuple | list):
-            return RPCCall(*cast("Sequence[Any]", call))
-    except TypeError as error:
-        raise TypeError(_CALL_SHAPE) from error
-    raise TypeError(f"{_CALL_SHAPE}, not a {type(call).__name__}")
 
 
 _lock = threading.Lock()

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from django_cfg.errors import UnauthorizedError
 from django_cfg.modules.django_rpc import protocol
+from django_cfg.rpc.user_ids import is_user_id
 
-__all__ = ["OLDEST_SECONDS", "SIGNATURE", "USER", "Signer", "derived_key", "is_user_id", "signed_seconds"]
+__all__ = ["OLDEST_SECONDS", "SIGNATURE", "USER", "Signer", "derived_key", "signed_seconds"]
 
 SIGNATURE, USER = b"signature", b"user"
 VERSION = b"1"
@@ -27,16 +28,11 @@ back for twice as long, which is how long its record lasts at least."""
 
 _SALT = b"django_cfg.modules.django_rpc.signing"
 _SHAPE = re.compile(rb"1\.(\d{1,15})\.([0-9a-f]{64})")
-_USER = re.compile(rb"[A-Za-z0-9_.@-]{1,64}")  # as Centrifugo's part takes them
 
 
 def derived_key(secret: str) -> bytes:
     """Of Django's SECRET_KEY, for this purpose alone."""
     return hmac.digest(_SALT, secret.encode(), hashlib.sha256)
-
-
-def is_user_id(text: bytes) -> bool:
-    return _USER.fullmatch(text) is not None
 
 
 def signed_seconds(signature: bytes) -> float:
@@ -69,7 +65,7 @@ class Signer:
             raise UnauthorizedError("the request's signature is wrong: caller and server must have the same key")
         if abs(added_ms - signed_ms) >= OLDEST_SECONDS * 1000:
             raise UnauthorizedError("the request's signature is too old, or the caller's clock is wrong")
-        if USER in fields and not is_user_id(fields[USER]):
+        if USER in fields and not is_user_id(fields[USER].decode(errors="replace")):
             raise UnauthorizedError("the user for whom the request speaks has no valid id")
 
     def renew(self, correlation_id: str, method: str, fields: Mapping[bytes, bytes], now_ms: int) -> bytes:
