@@ -24,11 +24,12 @@ def read_user_id(value: UserId) -> str:
 
     That is also None, the key of visitors who have not signed in, and the user object itself.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int | UUID):
-        kind = "None" if value is None else f"a {type(value).__name__}"
+    given: object = value
+    if isinstance(given, bool) or not isinstance(given, str | int | UUID):
+        kind = "None" if given is None else f"a {type(given).__name__}"
         text = f"{kind} is no user id: pass the primary key of a user who has signed in"
         raise ValueError(text)  # noqa: TRY004 - one exception for everything that is no id, as documented
-    text = str(value)
+    text = str(given)
     if not is_user_id(text):
         raise ValueError(f"{text!r} cannot be a user id: use 1 to 64 characters of A-Z a-z 0-9 _ . @ -")
     return text

@@ -106,6 +106,42 @@ class WebSocketRPCClient:
             outcome = attempt.note(self._transport.call(attempt.outgoing))
         return _result(attempt.outgoing, outcome, result_model)
 
+    @overload
+    async def acall(
+        self,
+        method: str,
+        params: Params = None,
+        result_model: None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - see below
+        *,
+        idempotency_key: str = "",
+        as_user: AnyUser = UNSET,
+    ) -> Any: ...
+
+    @overload
+    async def acall(
+        self,
+        method: str,
+        params: Params,
+        result_model: type[_M],
+        timeout: float | None = None,  # noqa: ASYNC109 - see below
+        *,
+        idempotency_key: str = "",
+        as_user: AnyUser = UNSET,
+    ) -> _M: ...
+
+    @overload
+    async def acall(
+        self,
+        method: str,
+        params: Params = None,
+        *,
+        result_model: type[_M],
+        timeout: float | None = None,  # noqa: ASYNC109 - see below
+        idempotency_key: str = "",
+        as_user: AnyUser = UNSET,
+    ) -> _M: ...
+
     async def acall(
         self,
         method: str,

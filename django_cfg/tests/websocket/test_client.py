@@ -7,7 +7,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 from django.test import override_settings
@@ -67,6 +67,17 @@ def test_a_typed_call_returns_its_result_model(site: Site) -> None:
     result = site.client.call("typed", EchoParams(message="hello"), EchoResult, timeout=10)
 
     assert result == EchoResult(message="hello", length=5)
+
+
+async def test_both_twins_tell_type_checkers_what_they_return(site: Site) -> None:
+    """mypy and pyright check these lines."""
+    client, params = site.client, EchoParams(message="hello")
+
+    assert_type(await asyncio.to_thread(client.call, "typed", params, EchoResult), EchoResult)
+    assert_type(await client.acall("typed", params, EchoResult), EchoResult)
+    assert_type(await client.acall("typed", params, EchoResult, 10, idempotency_key="k"), EchoResult)
+    assert_type(await client.acall("typed", params, result_model=EchoResult, as_user=42), EchoResult)
+    assert_type(await client.acall("typed", params), Any)
 
 
 def test_without_a_result_model_the_result_is_plain_data(site: Site) -> None:
