@@ -138,10 +138,12 @@ class RPCError(DjangoCfgError):
     """A call that failed. Raise it (or a subclass) in a handler: its message and details reach the caller.
 
     `retry_after` is in seconds. A subclass may set `code` to a text of its own and be declared by the method:
-    `@websocket_rpc(name, errors=[TaskLocked])`.
+    `@websocket_rpc(name, errors=[TaskLocked])`. `called` is the method whose call a client over Redis ended with this
+    error: where it leaves a handler that made that call, it says nothing true of the handler's own call.
     """
 
     code: str = RPCErrorCode.INTERNAL_ERROR
+    called: str = ""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from django_cfg.errors import RPCError, RPCErrorCode
+from django_cfg.errors import ConfigurationError, RPCError, RPCErrorCode
 from django_cfg.models.websocket import RPCError as WireError
 from django_cfg.rpc.method import RPCMethodInfo
 
@@ -72,7 +72,14 @@ def _internal(hint: str) -> Failure:
 
 def _may_show(error: RPCError, method: RPCMethodInfo | None) -> bool:
     declared = tuple(method.errors) if method is not None else ()
-    return error.code in RPCErrorCode.__members__.values() or isinstance(error, declared)
+    if isinstance(error, declared):
+        return True
+    return error.code in RPCErrorCode.__members__.values() and not _is_of_another_call(error)
+
+
+def _is_of_another_call(error: RPCError) -> bool:
+    """It came out of a call that the handler made, or of its settings: "nothing has run" would be said of this one."""
+    return bool(error.called) or isinstance(error, ConfigurationError)
 
 
 def _text(error: BaseException, fallback: str) -> str:
@@ -101,6 +108,8 @@ def _hint(error: BaseException) -> str:
             "the handler uses the synchronous ORM: use the async twin (acount, aget, acreate, asave, 'async for'), "
             "or wrap the code in asgiref.sync.sync_to_async"
         )
+    if isinstance(error, RPCError) and _is_of_another_call(error):
+        return f"its call of {error.called or 'another method'} failed: catch that, and raise what its caller may see"
     if isinstance(error, RPCError):
         return f"declare {type(error).__name__} with errors=[...] at @websocket_rpc to let callers see it"
     if isinstance(error, CancelledError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from typing import TypeAlias, cast
 from uuid import UUID
 
 __all__ = ["USER_ID", "USER_ID_PATTERN", "UserId", "is_user_id", "read_user_id"]
@@ -24,7 +24,7 @@ def read_user_id(value: UserId) -> str:
 
     That is also None, the key of visitors who have not signed in, and the user object itself.
     """
-    given: object = value
+    given = cast("object", value)
     if isinstance(given, bool) or not isinstance(given, str | int | UUID):
         kind = "None" if given is None else f"a {type(given).__name__}"
         text = f"{kind} is no user id: pass the primary key of a user who has signed in"

@@ -43,6 +43,7 @@ class Attempt:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if isinstance(error, RPCError):
+            error.called = self.outgoing.method
             self._code = outcome_code(error)
         elif error is not None:
             self._code = RPCErrorCode.CANCELLED

@@ -13,16 +13,15 @@ from django.core.signals import setting_changed
 from msgspec import UNSET
 from msgspec.structs import replace
 from pydantic import BaseModel
-from pydantic_core import from_json
 
-from django_cfg.errors import MalformedMessageError, RPCConfigurationError, RPCError, RPCErrorCode, RPCRemoteError
+from django_cfg.errors import RPCConfigurationError, RPCError
 from django_cfg.modules.django_rpc.attempt import Attempt
 from django_cfg.modules.django_rpc.calls import AnyCall, AnyUser, Params, RPCCall, as_call, user_text
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
-from django_cfg.modules.django_rpc.explain import stopped_error
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
 from django_cfg.modules.django_rpc.protocol import NO_DEADLINE_SECONDS
+from django_cfg.modules.django_rpc.results import read_result
 from django_cfg.modules.django_rpc.signing import Signer
 from django_cfg.modules.django_rpc.slots import Outcome
 from django_cfg.modules.django_rpc.transport import Transport as CallTransport
@@ -104,7 +103,7 @@ class WebSocketRPCClient:
         """
         with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
             outcome = attempt.note(self._transport.call(attempt.outgoing))
-        return _result(attempt.outgoing, outcome, result_model)
+        return read_result(attempt.outgoing, outcome, result_model)
 
     @overload
     async def acall(
@@ -156,7 +155,7 @@ class WebSocketRPCClient:
         with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
             (outcome,) = await self._transport.amany([attempt.outgoing])
             attempt.note(outcome)
-        return _result(attempt.outgoing, outcome, result_model)
+        return read_result(attempt.outgoing, outcome, result_model)
 
     def call_many(self, calls: Iterable[AnyCall], timeout: float | None = None) -> list[Any]:
         """Results in the order of the calls; where one failed, its exception stands in the list."""
@@ -185,7 +184,11 @@ class WebSocketRPCClient:
 
     def broadcast(self, channel: str, message: BaseModel | Mapping[str, Any]) -> int:
         """Publish to the subscribers of a Redis channel; how many got it."""
-        return self._transport.publish(channel, _dumped(message))
+        try:
+            return self._transport.publish(channel, _dumped(message))
+        except RPCError as error:
+            error.called = "broadcast"
+            raise
 
     def health_check(self, timeout: float = 5) -> bool:
         """Whether a live server answers within `timeout`; that Redis answers is not enough."""
@@ -216,7 +219,11 @@ class WebSocketRPCClient:
     def _prepared(self, method: str, params: Params, seconds: float, key: str, as_user: AnyUser) -> Outgoing:
         user = user_text(as_user)
         signer = self._signer if user or self._config.signs else None
-        return prepare(method, _dumped(params), seconds, key, as_user=user, signer=signer)
+        try:
+            return prepare(method, _dumped(params), seconds, key, as_user=user, signer=signer)
+        except RPCError as error:
+            error.called = method
+            raise
 
     def _observed(self, outgoing: Outgoing) -> Attempt:
         span = tracing.start_client_span(outgoing.method, Transport.REDIS, outgoing.correlation_id)
@@ -237,29 +244,10 @@ def _results(calls: Sequence[RPCCall], attempts: Sequence[Attempt], outcomes: Se
     results: list[Any] = []
     for call, attempt, outcome in zip(calls, attempts, outcomes, strict=True):
         try:
-            results.append(_result(attempt.outgoing, outcome, call.result_model))
+            results.append(read_result(attempt.outgoing, outcome, call.result_model))
         except (RPCError, ValueError) as error:  # pydantic's ValidationError is a ValueError
             results.append(error)
     return results
-
-
-def _result(outgoing: Outgoing, outcome: Outcome, model: type[BaseModel] | None) -> Any:
-    if isinstance(outcome, RPCError):
-        raise outcome
-    error = outcome.error
-    if error is not None:
-        if error.code == RPCErrorCode.TIMEOUT:
-            raise stopped_error(outgoing)
-        raise RPCRemoteError(error)
-    raw = outcome.result or b"null"
-    return _plain(raw) if model is None else model.model_validate_json(raw)
-
-
-def _plain(raw: bytes) -> Any:
-    try:
-        return from_json(raw)
-    except ValueError as error:
-        raise MalformedMessageError(f"the result cannot be read: {error}") from error
 
 
 def _dumped(params: Params) -> bytes:

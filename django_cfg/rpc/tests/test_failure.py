@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from django_cfg import errors
 from django_cfg.errors import RPCError, RPCErrorCode
+from django_cfg.models.websocket import RPCError as WireError
 from django_cfg.rpc.failure import describe
 from django_cfg.rpc.method import RPCMethodInfo
 from django_cfg.rpc.tests.models import AddParams, add
@@ -39,6 +40,12 @@ class BrokenValueError(ValueError):
 
 class Locked(RPCError):
     code = "locked"
+
+
+def passing(error: RPCError) -> RPCError:
+    """As it comes out of a client's call of another method."""
+    error.called = "bank.pay"
+    return error
 
 
 def raised(act: Callable[[], Any]) -> BaseException:
@@ -82,6 +89,11 @@ OTHERS: list[BaseException] = [
     errors.DjangoCfgError(CANARY),
     errors.PublishError(CANARY),
     RPCError("x", details={"secret": CANARY, "object": object()}),
+    *(passing(kind(CANARY)) for kind in (errors.RPCConnectionError, errors.NoResponders, errors.MalformedMessageError)),
+    passing(errors.RPCOverloadedError(CANARY, retry_after=1)),
+    passing(errors.RPCTimeoutError(CANARY, method="bank.pay", timeout_seconds=1)),
+    passing(errors.RPCRemoteError(WireError(code="timeout", message=CANARY))),
+    errors.RPCConfigurationError(CANARY),
     RPCError(CANARY, retry_after=-1),
 ]
 
@@ -151,6 +163,12 @@ def test_retryable_follows_the_code_unless_the_error_says_otherwise(code: RPCErr
     assert describe(RPCError("x", code=code, retryable=not code.retryable)).error.retryable is not code.retryable
 
 
+@pytest.mark.parametrize("error", [errors.RPCOverloadedError("busy", retry_after=2), errors.NoResponders("busy")])
+def test_what_a_handler_makes_itself_is_shown_whatever_its_class(error: RPCError) -> None:
+    shown = describe(error).error
+    assert (shown.code, shown.message, shown.retryable) == (RPCErrorCode.SERVICE_UNAVAILABLE, "busy", True)
+
+
 def test_an_error_that_the_method_declares_is_shown() -> None:
     method = RPCMethodInfo("m", add, errors=(Locked,))
     failure = describe(Locked("by ann", details={"by": "ann"}), method)
@@ -160,6 +178,7 @@ def test_an_error_that_the_method_declares_is_shown() -> None:
 def test_hints_say_what_to_change() -> None:
     assert "acount, aget" in describe(SynchronousOnlyOperation("x")).hint
     assert "declare Locked with errors=[...]" in describe(Locked("x")).hint
+    assert "its call of bank.pay failed" in describe(passing(errors.NoResponders())).hint
     assert "cancelled from inside" in describe(asyncio.CancelledError()).hint
     assert "details must be JSON" in describe(RPCError("x", details={"a": object()})).hint
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from django_cfg.errors import RPCError, RPCErrorCode
 from django_cfg.modules.django_rpc.builtin import served_router
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.server import ServerOptions, StreamServer
@@ -41,10 +42,12 @@ class Handlers:
         self.ran: list[str] = []
         self.conns: list[Any] = []
         self.release = threading.Event()
+        self.client: Any = None
+        """For `nested`."""
 
     def router(self) -> MessageRouter:
         router = MessageRouter()
-        for name in ("typed", "boom", "wordy", "silent_failure", "nothing", "held", "effect"):
+        for name in ("typed", "boom", "wordy", "silent_failure", "nothing", "held", "effect", "nested", "own_timeout"):
             router.register_handler(name, getattr(self, name))
         router.register_handler("again", self.effect, idempotent=True)
         router.register_handler(LONGEST_NAME, self.effect)
@@ -77,6 +80,13 @@ class Handlers:
     async def effect(self, conn: Any, params: Any) -> Any:
         self.ran.append(str(params.get("name", "effect")))
         return {"count": len(self.ran)}
+
+    async def nested(self, conn: Any, params: Any) -> Any:
+        """Calls another method, and lets its error pass."""
+        return await self.client.acall(params["method"], timeout=params.get("timeout", 5))
+
+    async def own_timeout(self, conn: Any, params: Any) -> Any:
+        raise RPCError("the bank did not answer", code=RPCErrorCode.TIMEOUT, details={"bank": 1})
 
 
 class Running:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -98,6 +99,23 @@ def test_an_error_of_the_server_carries_its_code_and_text(site: Site) -> None:
     assert str(caught.value) == "insufficient funds"
     assert not caught.value.is_retryable
     assert caught.value.retry_after is None
+
+
+@pytest.mark.parametrize("method", ["no_such_method", "own_timeout", "held", "unreachable"])
+def test_an_error_of_a_call_inside_a_handler_is_told_to_nobody_but_the_log(
+    site: Site, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = WebSocketRPCClient(WebSocketRPCConfig(redis_url="redis://127.0.0.1:1/2"))
+    site.handlers.client = nowhere if method == "unreachable" else site.client
+    with pytest.raises(RPCRemoteError, match=r"^internal error \(id \w+\)$") as caught:
+        site.client.call("nested", {"method": method, "timeout": 0.3})
+    nowhere.close()
+
+    assert caught.value.code == RPCErrorCode.INTERNAL_ERROR
+    assert not caught.value.is_retryable
+    failed = next(record for record in caplog.records if record.levelno == logging.ERROR)
+    assert f"its call of {method} failed" in failed.getMessage()
+    assert failed.exc_info
 
 
 def test_an_unknown_method_is_named(site: Site) -> None:
