@@ -7,19 +7,21 @@ from typing import Any
 
 import msgspec
 
-from django_cfg.errors import MalformedMessageError, OutcomeUnknownError, RPCError
+from django_cfg.errors import CallTimeoutError, MalformedMessageError, OutcomeUnknownError, RPCError, RPCErrorCode
 from django_cfg.models.websocket import RPCError as WireError
 from django_cfg.rpc.claims import Decision, Verdict
 from django_cfg.rpc.failure import wire_error
 from django_cfg.rpc.method import Transport
 
-__all__ = ["Call", "Reply", "allowed_seconds", "keep_seconds", "refusal_for"]
+__all__ = ["Call", "Reply", "allowed_seconds", "keep_seconds", "refusal_for", "stopped", "was_stopped"]
 
 ON_THE_WAY_SECONDS = 10.0
 """Clients stop sending a call again at their own deadline; this is for what is still on its way then."""
 
 LONGEST_WAIT_SECONDS = 600.0
 """Whoever says that it waits longer may find its call forgotten: claims must not pile up at a caller's word."""
+
+_STOPPED = {"state": "stopped"}
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -69,3 +71,13 @@ def refusal_for(decision: Decision, call: Call) -> RPCError | None:
     if decision.verdict is Verdict.UNKNOWN:
         return OutcomeUnknownError(f"{call.method} may have run; its outcome is lost")
     return None
+
+
+def stopped(text: str) -> CallTimeoutError:
+    """The server itself has ended the call at its deadline, which its details tell from a handler's own error."""
+    return CallTimeoutError(text, details=dict(_STOPPED))
+
+
+def was_stopped(error: WireError) -> bool:
+    """Whether it is one of `stopped`."""
+    return error.code == RPCErrorCode.TIMEOUT and error.details == _STOPPED

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_cfg.errors import (
-    CallTimeoutError,
     OutcomeUnknownError,
     RPCError,
     RPCErrorCode,
     ServiceUnavailableError,
 )
 from django_cfg.rpc import metrics, tracing
-from django_cfg.rpc.call import ON_THE_WAY_SECONDS, Call, Reply, refusal_for
+from django_cfg.rpc.call import ON_THE_WAY_SECONDS, Call, Reply, refusal_for, stopped
 from django_cfg.rpc.call_metrics import UNKNOWN_METHOD, count_answered
 from django_cfg.rpc.claims import ClaimStore, Decision, Verdict, fingerprint
 from django_cfg.rpc.connection import Connection
@@ -299,7 +298,7 @@ def _went_down(call: Call) -> Reply:
 def _expire(running: RunningCall) -> None:
     call = running.call
     logger.warning("%s passed its deadline of %.3f s", call.method, call.timeout_seconds, extra=_about(call))
-    late = CallTimeoutError(f"{call.method} did not finish within {call.timeout_seconds:g} s")
+    late = stopped(f"{call.method} did not finish within {call.timeout_seconds:g} s")
     running.cut(Reply.of_error(late))
 
 

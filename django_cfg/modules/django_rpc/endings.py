@@ -8,11 +8,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from django_cfg.errors import CallTimeoutError
 from django_cfg.modules.django_rpc import protocol, scripts
 from django_cfg.modules.django_rpc.intake import Malformed, Request
 from django_cfg.modules.django_rpc.protocol import Keys
-from django_cfg.rpc.call import Reply
+from django_cfg.rpc.call import Reply, stopped
 
 __all__ = ["Command", "Ending", "dead_letter", "dropped", "ended", "finish_command", "malformed", "refused"]
 
@@ -56,7 +55,7 @@ def refused(request: Request, reply: Reply, keys: Keys, now: datetime, *, forget
 
 def dropped(request: Request, keys: Keys) -> Ending:
     """Its caller has stopped waiting before it began."""
-    late = Reply.of_error(CallTimeoutError(f"{request.method} was dropped at its deadline, before it began"))
+    late = Reply.of_error(stopped(f"{request.method} was dropped at its deadline, before it began"))
     return Ending(request.entry_id, commands=(_forget(request, late, keys),))
 
 

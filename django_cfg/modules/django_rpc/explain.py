@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django_cfg.errors import RPCErrorCode, RPCTimeoutError
+from django_cfg.errors import RPCTimeoutError
 from django_cfg.modules.django_rpc import protocol
 from django_cfg.modules.django_rpc.outgoing import Outgoing
+from django_cfg.rpc.call import was_stopped
 
 __all__ = ["MOST_COUNTED", "Facts", "explain", "read_facts", "stopped_error", "timeout_error"]
 
@@ -91,7 +92,7 @@ def _was_stopped(state: bytes, record: bytes) -> bool:
     if state != protocol.FINISHED:
         return False
     error = protocol.read_reply(record[1 + protocol.MARK_BYTES :]).error
-    return error is not None and error.code == RPCErrorCode.TIMEOUT
+    return error is not None and was_stopped(error)
 
 
 def _counted(ahead: int) -> str:

@@ -12,6 +12,7 @@ from django_cfg.models.websocket import RPCError as WireError
 from django_cfg.modules.django_rpc.explain import stopped_error
 from django_cfg.modules.django_rpc.outgoing import Outgoing
 from django_cfg.modules.django_rpc.slots import Outcome
+from django_cfg.rpc.call import was_stopped
 
 __all__ = ["read_result"]
 
@@ -32,7 +33,13 @@ def _of(outgoing: Outgoing, error: RPCError) -> RPCError:
 
 
 def _remote_error(outgoing: Outgoing, error: WireError) -> RPCError:
-    return stopped_error(outgoing) if error.code == RPCErrorCode.TIMEOUT else RPCRemoteError(error)
+    return stopped_error(outgoing) if _was_stopped(outgoing, error) else RPCRemoteError(error)
+
+
+def _was_stopped(outgoing: Outgoing, error: WireError) -> bool:
+    """Older servers say it with their text alone."""
+    in_words = error.code == RPCErrorCode.TIMEOUT and error.details is None
+    return was_stopped(error) or (in_words and error.message.startswith(f"{outgoing.method} did not finish within "))
 
 
 def _plain(outgoing: Outgoing, raw: bytes) -> Any:

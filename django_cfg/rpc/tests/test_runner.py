@@ -126,6 +126,7 @@ async def test_the_deadline_cancels_and_answers() -> None:
     error = (await world.call("work", timeout_seconds=0.02))["error"]
     assert (error["code"], error["retryable"]) == ("timeout", True)
     assert error["message"] == "work did not finish within 0.02 s"
+    assert error["details"] == {"state": "stopped"}
     await asyncio.wait_for(ended.wait(), 5)
     await until(lambda: world.runner.in_flight == 0)
 

@@ -101,6 +101,13 @@ def test_an_error_of_the_server_carries_its_code_and_text(site: Site) -> None:
     assert caught.value.retry_after is None
 
 
+def test_a_timeout_of_the_handlers_own_making_is_no_missed_deadline(site: Site) -> None:
+    with pytest.raises(RPCRemoteError, match=r"^the bank did not answer$") as caught:
+        site.client.call("own_timeout")
+
+    assert (caught.value.code, caught.value.details) == (RPCErrorCode.TIMEOUT, {"bank": 1})
+
+
 @pytest.mark.parametrize("method", ["no_such_method", "own_timeout", "held", "unreachable"])
 def test_an_error_of_a_call_inside_a_handler_is_told_to_nobody_but_the_log(
     site: Site, method: str, caplog: pytest.LogCaptureFixture

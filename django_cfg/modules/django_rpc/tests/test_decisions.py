@@ -21,7 +21,7 @@ from django_cfg.modules.django_rpc.recovery import (
     read_consumers,
 )
 from django_cfg.modules.django_rpc.redact import redacted
-from django_cfg.rpc.call import Reply
+from django_cfg.rpc.call import Reply, stopped
 
 MARK = b"m" * protocol.MARK_BYTES
 CALL = Request("1-0", "echo", b"{}", "c1", "list:response:c1", 30.0, MARK, deliveries=2)
@@ -142,10 +142,12 @@ def test_a_timeout_says_why(facts: Facts, state: str, words: str) -> None:
 
 
 def test_a_call_that_was_stopped_at_its_deadline_has_lost_no_reply() -> None:
-    late = protocol.dump_reply(Reply.of_error(CallTimeoutError()))
+    late = protocol.dump_reply(Reply.of_error(stopped("late")))
     found = [1, 0, None, 0, 0, 0, protocol.finished_record(MARK, late, keyed=False), 0]
 
     assert read_facts(found).stopped
+    own = protocol.dump_reply(Reply.of_error(CallTimeoutError("the bank did not answer", details={"bank": 1})))
+    assert not read_facts([*found[:6], protocol.finished_record(MARK, own, keyed=False), 0]).stopped
     assert not read_facts([*found[:6], protocol.finished_record(MARK, b'{"result":5}', keyed=False), 0]).stopped
 
 
