@@ -90,3 +90,15 @@ def test_a_second_attempt_whose_server_died_waits_for_the_first(
     assert handlers.ran == ["x"]
     assert others.ran == []
     client.close()
+
+
+def test_services_that_share_a_database_do_not_share_keys(config: WebSocketRPCConfig, redis: Any) -> None:
+    shop, billing = (config.model_copy(update={"request_stream": f"stream:{name}"}) for name in ("shop", "billing"))
+    ran = Handlers(), Handlers()
+    with serving(shop, ran[0]), serving(billing, ran[1]):
+        for stream in (shop, billing):
+            client = WebSocketRPCClient(stream)
+            assert client.call("effect", {"name": "x"}, idempotency_key="k") == {"count": 1}
+            client.close()
+
+    assert [handlers.ran for handlers in ran] == [["x"], ["x"]]

@@ -220,7 +220,15 @@ class WebSocketRPCClient:
         user = user_text(as_user)
         signer = self._signer if user or self._config.signs else None
         try:
-            return prepare(method, _dumped(params), seconds, key, as_user=user, signer=signer)
+            return prepare(
+                method,
+                _dumped(params),
+                seconds,
+                key,
+                stream=self._config.request_stream,
+                as_user=user,
+                signer=signer,
+            )
         except RPCError as error:
             error.called = method
             raise

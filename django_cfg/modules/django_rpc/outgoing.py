@@ -95,11 +95,12 @@ def prepare(
     timeout_seconds: float,
     key: str = "",
     *,
+    stream: str = protocol.DEFAULT_STREAM,
     as_user: str = "",
     signer: Signer | None = None,
 ) -> Outgoing:
     """A request with an id of its own, or the one that belongs to its key."""
-    correlation_id = protocol.keyed_correlation_id(method, key) if key else new_correlation_id()
+    correlation_id = protocol.keyed_correlation_id(method, key, stream) if key else new_correlation_id()
     mark = protocol.call_mark(method, params, as_user)
     return Outgoing(method, params, correlation_id, timeout_seconds, mark, key, as_user=as_user, signer=signer)
 

@@ -39,6 +39,7 @@ from django_cfg.rpc.call import Reply
 from django_cfg.rpc.failure import wire_error
 
 __all__ = [
+    "DEFAULT_STREAM",
     "FINISHED",
     "FINISHED_UNKEPT",
     "KEPT_SECONDS",
@@ -62,6 +63,7 @@ __all__ = [
     "taken_record",
 ]
 
+DEFAULT_STREAM = "stream:requests"
 PAYLOAD = b"payload"
 OUR_PREFIX = "rpc-"
 """Begins the names of consumers that say that they live."""
@@ -127,9 +129,11 @@ def call_mark(method: str, params: bytes, user: str = "") -> bytes:
     return hashlib.blake2b(bound.encode() + b"\0" + params, digest_size=MARK_BYTES).digest()
 
 
-def keyed_correlation_id(method: str, idempotency_key: str) -> str:
-    """The same for every attempt under one key, so that attempts meet in one record."""
-    return str(uuid.uuid5(_KEY_NAMESPACE, f"{method}\0{idempotency_key}"))
+def keyed_correlation_id(method: str, idempotency_key: str, stream: str = DEFAULT_STREAM) -> str:
+    """The same for every attempt under one key of a stream, so that attempts meet in one record."""
+    # Of the default stream it is as it always was, so that attempts meet also while a project moves to a newer version.
+    namespace = _KEY_NAMESPACE if stream == DEFAULT_STREAM else uuid.uuid5(_KEY_NAMESPACE, stream)
+    return str(uuid.uuid5(namespace, f"{method}\0{idempotency_key}"))
 
 
 def encode_request(

@@ -109,6 +109,10 @@ def test_the_wire_has_whole_seconds(seconds: float, written: int) -> None:
 def test_a_key_always_gives_the_same_id() -> None:
     assert protocol.keyed_correlation_id("m", "k") == protocol.keyed_correlation_id("m", "k")
     assert protocol.keyed_correlation_id("m", "k") != protocol.keyed_correlation_id("n", "k")
+    streams = (protocol.DEFAULT_STREAM, "stream:billing", "stream:shop")
+    assert len({protocol.keyed_correlation_id("m", "k", stream) for stream in streams}) == 3
+    # What it was in earlier versions: a retry by a newer caller must meet the attempt of an older one.
+    assert protocol.keyed_correlation_id("m", "k", "stream:requests") == "8846f9bf-077d-5fba-9b24-c4ee6e5988ed"
 
 
 @pytest.mark.parametrize(
