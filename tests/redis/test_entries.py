@@ -102,3 +102,32 @@ def test_services_that_share_a_database_do_not_share_keys(config: WebSocketRPCCo
             client.close()
 
     assert [handlers.ran for handlers in ran] == [["x"], ["x"]]
+
+
+def test_a_retry_is_answered_from_the_record_of_an_older_server(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers
+) -> None:
+    """Which knows one spelling only."""
+    mark = protocol.call_mark("effect", b'{"b":1,"a":2}')
+    key = f"rpc:call:{protocol.keyed_correlation_id('effect', 'k')}"
+    redis.set(key, protocol.finished_record(mark, b'{"result":7}', keyed=True))
+    client = WebSocketRPCClient(config)
+    with serving(config, handlers):
+        assert client.call("effect", {"b": 1, "a": 2}, idempotency_key="k") == 7
+    client.close()
+    assert handlers.ran == []
+
+
+def test_what_is_not_final_leaves_the_key_of_an_older_caller_to_the_next_attempt(
+    config: WebSocketRPCConfig, redis: Any, handlers: Handlers
+) -> None:
+    correlation_id = protocol.keyed_correlation_id("no_such", "k")
+    request = dialect_a("no_such", {"b": 1, "a": 2}, correlation_id=correlation_id)
+    with serving(config, handlers):
+        mark = protocol.call_mark("no_such", b'{"b":1,"a":2}')
+        record, entry_id = f"rpc:call:{correlation_id}", f"{int(time.time() * 1000)}-7"
+        redis.set(record, protocol.taken_record(mark, entry_id))
+        redis.xadd(STREAM, {"payload": json.dumps(request), "key": "k", "fresh": "1"}, id=entry_id)
+        assert reply_to(redis, request)["error_code"] == "method_not_found"
+
+        wait_until(lambda: not redis.exists(record))

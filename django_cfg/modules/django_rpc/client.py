@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from django_cfg.errors import RPCConfigurationError, RPCError
 from django_cfg.modules.django_rpc.attempt import Attempt
 from django_cfg.modules.django_rpc.calls import AnyCall, AnyUser, Params, RPCCall, as_call, user_text
+from django_cfg.modules.django_rpc.canonical import sort_sets
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
@@ -222,7 +223,7 @@ class WebSocketRPCClient:
         try:
             return prepare(
                 method,
-                _dumped(params),
+                sort_sets(params, _dumped(params)) if key else _dumped(params),
                 seconds,
                 key,
                 stream=self._config.request_stream,

@@ -41,7 +41,7 @@ def ended(request: Request, reply: Reply, keys: Keys, now: datetime, letter: Com
     """
     told, key = _told(request, reply, now), keys.call(request.correlation_id)
     if request.key and letter is None and not protocol.is_final(reply):
-        return Ending(request.entry_id, told, None, (_own(request, keys, "DEL", key),))  # the next attempt runs
+        return Ending(request.entry_id, told, None, _own(request, keys, "DEL", key))  # the next attempt runs
     record = protocol.finished_record(request.mark, protocol.dump_reply(reply), keyed=bool(request.key))
     more = () if letter is None else (letter,)
     return Ending(request.entry_id, told, (key, record, int(request.keep_seconds)), more)
@@ -49,14 +49,14 @@ def ended(request: Request, reply: Reply, keys: Keys, now: datetime, letter: Com
 
 def refused(request: Request, reply: Reply, keys: Keys, now: datetime, *, forget: bool) -> Ending:
     """It has not run. `forget`: nobody has run it under this id; see `_forget`."""
-    commands = (_forget(request, reply, keys),) if forget else ()
+    commands = _forget(request, reply, keys) if forget else ()
     return Ending(request.entry_id, _told(request, reply, now), None, commands)
 
 
 def dropped(request: Request, keys: Keys) -> Ending:
     """Its caller has stopped waiting before it began."""
     late = Reply.of_error(stopped(f"{request.method} was dropped at its deadline, before it began"))
-    return Ending(request.entry_id, commands=(_forget(request, late, keys),))
+    return Ending(request.entry_id, commands=_forget(request, late, keys))
 
 
 def dead_letter(
@@ -97,7 +97,7 @@ def finish_command(endings: Sequence[Ending], keys: Keys, consumer: str, reply_t
     return ("EVALSHA", scripts.FINISH_SHA, 1, keys.stream, *words)
 
 
-def _forget(request: Request, reply: Reply, keys: Keys) -> Command:
+def _forget(request: Request, reply: Reply, keys: Keys) -> tuple[Command, ...]:
     """What has not run may be sent again under its id, unless it could be played back: then that gets this reply."""
     key = keys.call(request.correlation_id)
     if not request.signed or request.key:
@@ -106,9 +106,10 @@ def _forget(request: Request, reply: Reply, keys: Keys) -> Command:
     return _own(request, keys, "SET", key, record, "EX", int(request.keep_seconds))
 
 
-def _own(request: Request, keys: Keys, *command: str | bytes | int) -> Command:
+def _own(request: Request, keys: Keys, *command: str | bytes | int) -> tuple[Command, ...]:
     """Unless the record is another entry's: anybody may name its id."""
-    return ("OWN", keys.call(request.correlation_id), protocol.taken_record(request.mark, request.entry_id), *command)
+    records = protocol.taken_records(request.marks, request.entry_id)
+    return tuple(("OWN", keys.call(request.correlation_id), record, *command) for record in records)
 
 
 def _told(request: Request, reply: Reply, now: datetime) -> tuple[str, bytes] | None:

@@ -241,9 +241,9 @@ class Entries:
             self.counts["unauthorized"] += 1
             error = UnauthorizedError("the signed request was played back, or has waited too long without a record")
             self._finish(request, Reply.of_error(error))
-        elif record is None or record == protocol.taken_record(request.mark, request.entry_id):
+        elif record is None or record in protocol.taken_records(request.marks, request.entry_id):
             self._start(request)
-        elif (repeat := judge_record(record, request.mark)) is not Repeat.WAIT:
+        elif (repeat := judge_record(record, *request.marks)) is not Repeat.WAIT:
             self._answer_repeat(request, record, repeat)
         elif request.reply_to is None and not request.key:
             self.counts["repeated"] += 1

@@ -72,6 +72,12 @@ class Request(msgspec.Struct, frozen=True):
     traceparent: str = ""
     user: str = ""
     deliveries: int = 1
+    older_mark: bytes = b""
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """Those that its record may have: older callers and servers mark a call with a key as any other."""
+        return (self.mark, self.older_mark) if self.older_mark else (self.mark,)
 
     @property
     def keep_seconds(self) -> float:
@@ -178,7 +184,8 @@ def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], de
     params = bytes(payload.params)
     params = b"{}" if params == b"null" else params
     timeout = _timeout(payload, fields)
-    user = _text(fields, USER)
+    user, key = _text(fields, USER), _text(fields, b"key")
+    mark = protocol.call_mark(payload.method, params, user)
     return Request(
         entry_id=entry_id,
         method=payload.method,
@@ -186,10 +193,11 @@ def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], de
         correlation_id=correlation_id,
         reply_to=payload.reply_to or None if timeout > 0 else None,
         timeout_seconds=timeout,
-        mark=protocol.call_mark(payload.method, params, user),
+        mark=protocol.keyed_mark(payload.method, params, user) if key else mark,
+        older_mark=mark if key else b"",
         typed=payload.type == "rpc",
         extended=b"v" in fields,
-        key=_text(fields, b"key"),
+        key=key,
         fresh=b"fresh" in fields and SIGNATURE not in fields,
         signed=SIGNATURE in fields,
         signed_seconds=signed_seconds(fields.get(SIGNATURE, b"")),

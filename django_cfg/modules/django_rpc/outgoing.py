@@ -101,7 +101,7 @@ def prepare(
 ) -> Outgoing:
     """A request with an id of its own, or the one that belongs to its key."""
     correlation_id = protocol.keyed_correlation_id(method, key, stream) if key else new_correlation_id()
-    mark = protocol.call_mark(method, params, as_user)
+    mark = (protocol.keyed_mark if key else protocol.call_mark)(method, params, as_user)
     return Outgoing(method, params, correlation_id, timeout_seconds, mark, key, as_user=as_user, signer=signer)
 
 

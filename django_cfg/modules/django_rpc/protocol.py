@@ -25,6 +25,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -35,6 +36,7 @@ from pydantic_core import to_json
 from django_cfg.errors import MalformedMessageError
 from django_cfg.models.websocket import RPCError as WireError
 from django_cfg.models.websocket import RPCErrorCode
+from django_cfg.modules.django_rpc.canonical import canonical
 from django_cfg.rpc.call import Reply
 from django_cfg.rpc.failure import wire_error
 
@@ -56,11 +58,13 @@ __all__ = [
     "finished_record",
     "is_final",
     "keyed_correlation_id",
+    "keyed_mark",
     "read_reply",
     "read_response",
     "render_response",
     "reply_pattern",
     "taken_record",
+    "taken_records",
 ]
 
 DEFAULT_STREAM = "stream:requests"
@@ -125,6 +129,15 @@ def call_mark(method: str, params: bytes, user: str = "") -> bytes:
         params = msgspec.json.format(params, indent=-1)
     except msgspec.DecodeError as error:
         raise MalformedMessageError("the parameters are not valid JSON") from error
+    return _mark(method, params, user)
+
+
+def keyed_mark(method: str, params: bytes, user: str = "") -> bytes:
+    """The same of a call with an idempotency key: also the order of keys and the spelling of numbers do not count."""
+    return _mark(method, canonical(params), user)
+
+
+def _mark(method: str, params: bytes, user: str) -> bytes:
     bound = f"{method}\0{user}" if user else method
     return hashlib.blake2b(bound.encode() + b"\0" + params, digest_size=MARK_BYTES).digest()
 
@@ -174,6 +187,11 @@ def is_final(reply: Reply) -> bool:
 def taken_record(mark: bytes, entry_id: str) -> bytes:
     """The record of a call that has not ended; its entry is named, so that no other is taken for the first."""
     return TAKEN + mark + entry_id.encode()
+
+
+def taken_records(marks: Iterable[bytes], entry_id: str) -> list[bytes]:
+    """One for each of the marks that a call may have."""
+    return [taken_record(mark, entry_id) for mark in marks]
 
 
 def entry_of(record: bytes | None) -> str | None:

@@ -85,10 +85,10 @@ def fate_of(request: Request, *, idempotent: bool) -> Fate:
     return Fate.POISON if request.deliveries > MOST_DELIVERIES else Fate.RUN
 
 
-def judge_record(record: bytes, mark: bytes) -> Repeat:
+def judge_record(record: bytes, *marks: bytes) -> Repeat:
     """`record` is what stands under the correlation id of a request that is not the first with it."""
     state, held = record[:1], record[1 : 1 + protocol.MARK_BYTES]
-    if held != mark:
+    if held not in marks:
         return Repeat.CONFLICT
     if state == protocol.FINISHED:
         return Repeat.ANSWER

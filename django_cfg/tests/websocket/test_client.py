@@ -236,6 +236,13 @@ def test_a_key_makes_attempts_one_call(site: Site) -> None:
     assert other == {"count": 2}
 
 
+def test_a_retry_may_write_the_same_params_in_another_way(site: Site) -> None:
+    first = site.client.call("effect", {"name": "a", "price": 1, "to": {"b": 2, "a": 1}}, idempotency_key="order-1")
+    again = site.client.call("effect", {"to": {"a": 1.0, "b": 2}, "price": 1.0, "name": "a"}, idempotency_key="order-1")
+
+    assert first == again == {"count": 1}
+
+
 def test_attempts_at_the_same_time_run_once(site: Site) -> None:
     got: list[Any] = []
     call = lambda: got.append(site.client.call("held", {"name": "x"}, idempotency_key="k"))  # noqa: E731
