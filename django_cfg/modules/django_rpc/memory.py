@@ -26,6 +26,7 @@ from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.outgoing import RETRY_AFTER_SECONDS, Outgoing
 from django_cfg.modules.django_rpc.recovery import Repeat, judge_record
 from django_cfg.modules.django_rpc.slots import Outcome, Slot, async_slots, longest_timeout, sync_slots
+from django_cfg.modules.django_rpc.testing_thread import TestingThread, in_test_case, lent, lent_by_async_test
 from django_cfg.rpc.call import Call, Reply
 from django_cfg.rpc.delivery import Delivery, installed_delivery
 from django_cfg.rpc.lanes import Lanes
@@ -54,16 +55,21 @@ class MemoryTransport:
         return outcome
 
     def many(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
+        server = self._running()
+        if outgoings and in_test_case():
+            return _answered_in_this_thread(server, outgoings)
         slots, wait = sync_slots(outgoings)
-        self._running().submit(slots)
+        server.submit(slots)
         wait(longest_timeout(outgoings))
-        return [slot.outcome or _timed_out(slot) for slot in slots]
+        return _outcomes(slots)
 
     async def amany(self, outgoings: Sequence[Outgoing]) -> list[Outcome]:
+        server = self._running()
         slots, wait = async_slots(outgoings)
-        self._running().submit(slots)
-        await wait(longest_timeout(outgoings))
-        return [slot.outcome or _timed_out(slot) for slot in slots]
+        async with lent_by_async_test(server.loop):
+            server.submit(slots)
+            await wait(longest_timeout(outgoings))
+        return _outcomes(slots)
 
     def send(self, outgoing: Outgoing) -> str:
         slot = Slot(outgoing, lambda: None)
@@ -93,6 +99,19 @@ class MemoryTransport:
             return self._server
 
 
+def _answered_in_this_thread(server: _Server, outgoings: Sequence[Outgoing]) -> list[Outcome]:
+    thread, others = TestingThread(), iter(range(len(outgoings) - 1))
+    slots = [Slot(outgoing, lambda: thread.release() if next(others, None) is None else None) for outgoing in outgoings]
+    with lent(server.loop, thread):
+        server.submit(slots)
+        thread.work(longest_timeout(outgoings))
+    return _outcomes(slots)
+
+
+def _outcomes(slots: Sequence[Slot]) -> list[Outcome]:
+    return [slot.outcome or _timed_out(slot) for slot in slots]
+
+
 class _Server:
     """Everything but `submit` and `close` happens on its own loop.
 
@@ -106,7 +125,7 @@ class _Server:
         self._counting = threading.Lock()
         self._records: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._repeats: defaultdict[str, list[Slot]] = defaultdict(list)
-        self._loop = asyncio.new_event_loop()
+        self.loop = asyncio.new_event_loop()
         self._lanes = Lanes()
         started: Future[CallRunner] = Future()
         self._thread = threading.Thread(target=self._run, args=(started,), name="rpc-memory", daemon=True)
@@ -115,26 +134,26 @@ class _Server:
 
     def submit(self, slots: Sequence[Slot]) -> None:
         """Those that are too many are settled when this returns."""
-        self._loop.call_soon_threadsafe(self._begin_all, [slot for slot in slots if self._admit(slot)])
+        self.loop.call_soon_threadsafe(self._begin_all, [slot for slot in slots if self._admit(slot)])
 
     def deliver(self, delivery: Delivery, message: bytes) -> None:
         """Whoever published does not wait; what fails unexpectedly is in the log."""
-        work = asyncio.run_coroutine_threadsafe(deliver_published(delivery, message), self._loop)
+        work = asyncio.run_coroutine_threadsafe(deliver_published(delivery, message), self.loop)
         work.add_done_callback(lambda done: done.result())  # raises what has failed, which concurrent.futures logs
 
     def close(self) -> None:
         """Cut short what runs, and end the thread."""
-        asyncio.run_coroutine_threadsafe(self._runner.drain(0), self._loop).result(CLOSE_SECONDS)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        asyncio.run_coroutine_threadsafe(self._runner.drain(0), self.loop).result(CLOSE_SECONDS)
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(CLOSE_SECONDS)
         self._lanes.close()
-        self._loop.close()
+        self.loop.close()
 
     def _run(self, started: Future[CallRunner]) -> None:
-        asyncio.set_event_loop(self._loop)
+        asyncio.set_event_loop(self.loop)
         router = served_router(get_global_router())
         started.set_result(CallRunner(router, lanes=self._lanes, limits=Limits(self._most, self._most)))
-        self._loop.run_forever()
+        self.loop.run_forever()
 
     def _admit(self, slot: Slot) -> bool:
         with self._counting:
