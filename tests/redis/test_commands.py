@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.management.commands import rpc_call, rpc_dead_letters, rpc_status
+from django_cfg.modules.django_rpc.protocol import MAX_PAYLOAD_BYTES
 from django_cfg.tests.websocket.serving import Handlers, Running, serving
 from tests.redis.wire import STREAM, dialect_b, send, wait_until
 
@@ -93,6 +94,18 @@ def test_one_dead_letter_is_shown_whole(redis: Any, server: Running) -> None:
     assert (shown["id"], shown["reason"]) == (letter_id.decode(), "insufficient funds")
     with pytest.raises(CommandError, match="no dead letter 1-1"):
         output(rpc_dead_letters, "--show", "1-1")
+
+
+def test_the_dead_letter_of_too_large_a_request_keeps_no_payload(redis: Any, server: Running) -> None:
+    redis.xadd(STREAM, {"payload": "x" * (MAX_PAYLOAD_BYTES + 1), "user": "42"})
+    wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 1)
+    (letter,) = json.loads(output(rpc_dead_letters, "--json"))
+
+    assert letter["payload"] == ""
+    assert letter["reason"] == f"the payload has {MAX_PAYLOAD_BYTES + 1} bytes; the limit is {MAX_PAYLOAD_BYTES}"
+    with pytest.raises(CommandError, match="has no payload, so there is nothing to run"):
+        output(rpc_dead_letters, "--requeue", letter["id"])
+    assert redis.xlen(f"{STREAM}:dead") == 1
 
 
 def test_the_list_of_dead_letters_has_a_line_for_each(redis: Any) -> None:

@@ -51,12 +51,14 @@ def requeue(redis: Redis, keys: Keys, letter_id: str, signer: Signer) -> bool:
 
     One that was signed is signed anew: whoever may requeue answers for it.
 
-    Raises one of FAILURES; if the link breaks in between the letter is still there.
+    Raises ValueError for one whose payload was too large to be kept, and one of FAILURES; if the link breaks in between the letter is still there.
     """
     letter = find_letter(redis, keys, letter_id)
     if letter is None:
         return False
     fields = dict(letter.fields)
+    if protocol.PAYLOAD not in fields:
+        raise ValueError(f"the dead letter {letter_id} has no payload, so there is nothing to run: {letter.reason}")
     if SIGNATURE in fields:
         fields[SIGNATURE] = resigned(fields, signer, int(time.time() * 1000))
     correlation_id = read_correlation_id(fields)

@@ -62,10 +62,11 @@ def dropped(request: Request, keys: Keys) -> Ending:
 def dead_letter(
     entry_id: str, fields: Mapping[bytes, bytes], reason: str, deliveries: int, keys: Keys, at_ms: int
 ) -> Command:
-    """The entry as it was, with why it is here."""
+    """The entry as it was, with why it is here; a payload above the limit is not kept."""
     command: list[str | bytes | int] = ["XADD", keys.dead, "MAXLEN", "~", MOST_DEAD_LETTERS, "*"]
     for name, value in fields.items():
-        if name != b"fresh":  # that belongs to the first time alone
+        too_large = name == protocol.PAYLOAD and len(value) > protocol.MAX_PAYLOAD_BYTES
+        if name != b"fresh" and not too_large:  # `fresh` belongs to the first time alone
             command += [name, value]
     facts: dict[str, str | int] = {
         "reason": reason[:LONGEST_REASON],

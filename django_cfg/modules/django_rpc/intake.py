@@ -28,7 +28,6 @@ __all__ = [
     "resigned",
 ]
 
-MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 DEFAULT_TIMEOUT_SECONDS = 30.0
 """Of the older model of a request, for one that names none."""
 
@@ -164,8 +163,8 @@ def _remaining(request: Request, redis_now: float) -> float:
 def _decode(raw: bytes) -> _Payload:
     if not raw:
         raise MalformedMessageError("the entry has no field 'payload'")
-    if len(raw) > MAX_PAYLOAD_BYTES:
-        raise MalformedMessageError(f"the payload has {len(raw)} bytes; the limit is {MAX_PAYLOAD_BYTES}")
+    if len(raw) > protocol.MAX_PAYLOAD_BYTES:
+        raise MalformedMessageError(f"the payload has {len(raw)} bytes; the limit is {protocol.MAX_PAYLOAD_BYTES}")
     try:
         payload = msgspec.json.decode(raw, type=_Payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -224,7 +223,7 @@ def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
 
 def _malformed(entry_id: str, raw: bytes, reason: str, allowed: re.Pattern[str]) -> Malformed:
     """Whoever can be found in what cannot be read is told."""
-    head = raw[:MAX_PAYLOAD_BYTES]
+    head = raw[: protocol.MAX_PAYLOAD_BYTES]
     reply_to = _found(_LOOSE_REPLY_TO, head)
     if reply_to is None or not allowed.fullmatch(reply_to):
         reply_to = None

@@ -11,7 +11,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from django_cfg.errors import NoResponders, RPCConnectionError, RPCError, RPCErrorCode, RPCOverloadedError
+from django_cfg.errors import (
+    MalformedMessageError,
+    NoResponders,
+    RPCConnectionError,
+    RPCError,
+    RPCErrorCode,
+    RPCOverloadedError,
+)
 from django_cfg.modules.django_rpc import protocol, scripts
 from django_cfg.modules.django_rpc.protocol import Keys
 from django_cfg.modules.django_rpc.signing import SIGNATURE, USER, Signer
@@ -34,6 +41,9 @@ Argument: TypeAlias = str | bytes | int
 
 FUSE = 10
 """The stream is trimmed at so many times the limit: only where requests come past our script."""
+
+MAX_PARAMS_BYTES = protocol.MAX_PAYLOAD_BYTES - 1024
+"""The rest is for what stands around them in the payload."""
 
 RETRY_AFTER_SECONDS = 1.0
 IDS_AT_ONCE = 64
@@ -99,7 +109,12 @@ def prepare(
     as_user: str = "",
     signer: Signer | None = None,
 ) -> Outgoing:
-    """A request with an id of its own, or the one that belongs to its key."""
+    """A request with an id of its own, or the one that belongs to its key; raises MalformedMessageError."""
+    if len(params) > MAX_PARAMS_BYTES:
+        raise MalformedMessageError(
+            f"the parameters of {method} have {len(params)} bytes as JSON, and nothing was sent; the limit is "
+            f"{MAX_PARAMS_BYTES}: keep what is larger in a file or a table, and send its key"
+        )
     correlation_id = protocol.keyed_correlation_id(method, key, stream) if key else new_correlation_id()
     mark = (protocol.keyed_mark if key else protocol.call_mark)(method, params, as_user)
     return Outgoing(method, params, correlation_id, timeout_seconds, mark, key, as_user=as_user, signer=signer)

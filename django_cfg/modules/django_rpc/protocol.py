@@ -46,6 +46,7 @@ __all__ = [
     "FINISHED_UNKEPT",
     "KEPT_SECONDS",
     "KEYED_SECONDS",
+    "MAX_PAYLOAD_BYTES",
     "NO_DEADLINE_SECONDS",
     "OUR_PREFIX",
     "PAYLOAD",
@@ -76,6 +77,9 @@ KEPT_SECONDS = 120
 KEYED_SECONDS = 86_400
 NO_DEADLINE_SECONDS = 86_400.0
 """What a request without a deadline may take."""
+
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+"""Of one request; servers refuse larger ones unread."""
 
 LARGEST_KEPT_REPLY = 16 * 1024
 LARGEST_KEPT_KEYED_REPLY = 1024 * 1024

@@ -14,10 +14,11 @@ import pytest
 from django.test import override_settings
 from pydantic import ValidationError
 
-from django_cfg.errors import NoResponders, RPCOverloadedError, RPCRemoteError, RPCTimeoutError
+from django_cfg.errors import MalformedMessageError, NoResponders, RPCOverloadedError, RPCRemoteError, RPCTimeoutError
 from django_cfg.models.websocket import RPCErrorCode
 from django_cfg.modules.django_rpc.client import RPCCall, WebSocketRPCClient, get_rpc_client
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.outgoing import MAX_PARAMS_BYTES
 from django_cfg.modules.django_rpc.redis_transport import RedisTransport
 from django_cfg.tests.websocket.serving import BOUND_SECONDS, EchoParams, EchoResult, Handlers, Running, serving
 
@@ -241,6 +242,16 @@ def test_a_retry_may_write_the_same_params_in_another_way(site: Site) -> None:
     again = site.client.call("effect", {"to": {"a": 1.0, "b": 2}, "price": 1.0, "name": "a"}, idempotency_key="order-1")
 
     assert first == again == {"count": 1}
+
+
+@pytest.mark.parametrize("way_to_call", ["call", "acall", "fire_and_forget"])
+def test_params_above_the_limit_are_refused_before_they_are_sent(site: Site, way_to_call: str) -> None:
+    most = MAX_PARAMS_BYTES - len('{"name":""}')
+    call = getattr(site.client, way_to_call)
+    with pytest.raises(MalformedMessageError, match=r"have 8387585 bytes as JSON, and nothing was sent; the limit is"):
+        done = call("effect", {"name": "x" * (most + 1)})
+        asyncio.run(done)
+    assert site.client.call("effect", {"name": "x" * most}, timeout=60) == {"count": 1}
 
 
 def test_attempts_at_the_same_time_run_once(site: Site) -> None:

@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.management.stream_choice import StreamChoiceCommand
+from django_cfg.modules.django_rpc.protocol import Keys
 
 if TYPE_CHECKING:
     from django_cfg.modules.django_rpc.dead_letters import DeadLetter
@@ -39,8 +40,7 @@ class Command(StreamChoiceCommand):
                     raise CommandError(f"there is no dead letter {given}")
                 self.stdout.write(json.dumps(_shown(letter), indent=2))
             elif given := options["requeue"]:
-                signer = signer_for(get_config(), keys.stream)
-                self._say(dead_letters.requeue(redis, keys, given, signer), given, "is back in the stream")
+                self._say(_requeued(redis, keys, given), given, "is back in the stream")
             elif given := options["drop"]:
                 self._say(dead_letters.drop(redis, keys, given), given, "has been dropped")
             else:
@@ -60,6 +60,15 @@ class Command(StreamChoiceCommand):
             self.stdout.write(f"{letter.id}  {letter.deliveries} deliveries  {reason}")
         if not letters:
             self.stdout.write("no dead letters")
+
+
+def _requeued(redis: Any, keys: Keys, letter_id: str) -> bool:
+    from django_cfg.modules.django_rpc import dead_letters
+
+    try:
+        return dead_letters.requeue(redis, keys, letter_id, signer_for(get_config(), keys.stream))
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
 
 def _shown(letter: DeadLetter) -> dict[str, Any]:
