@@ -20,6 +20,7 @@ from django_cfg.modules.django_rpc.calls import AnyCall, AnyUser, Params, RPCCal
 from django_cfg.modules.django_rpc.canonical import sort_sets
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.modules.django_rpc.in_loop import running_loop, warn_of_blocking
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
 from django_cfg.modules.django_rpc.protocol import NO_DEADLINE_SECONDS
 from django_cfg.modules.django_rpc.results import read_result
@@ -102,6 +103,8 @@ class WebSocketRPCClient:
         With `as_user`, a primary key, the request is signed, and the handler's `conn.user_id` is that user. Without it
         the service itself calls. Raises ValueError for what is no user's id: a visitor who has not signed in has none.
         """
+        if running_loop() is not None:
+            warn_of_blocking(method, "await acall there")
         with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
             outcome = attempt.note(self._transport.call(attempt.outgoing))
         return read_result(attempt.outgoing, outcome, result_model)
@@ -161,6 +164,8 @@ class WebSocketRPCClient:
     def call_many(self, calls: Iterable[AnyCall], timeout: float | None = None) -> list[Any]:
         """Results in the order of the calls; where one failed, its exception stands in the list."""
         made = [as_call(call) for call in calls]
+        if made and running_loop() is not None:
+            warn_of_blocking(made[0].method, "await acall_many there")
         with ExitStack() as stack:
             attempts = self._attempts(stack, made, timeout)
             outcomes = _noted(attempts, self._transport.many([attempt.outgoing for attempt in attempts]))
@@ -180,6 +185,8 @@ class WebSocketRPCClient:
 
     def fire_and_forget(self, method: str, params: Params = None, *, as_user: AnyUser = UNSET) -> str:
         """Queue a call whose result nobody waits for; the id of its stream entry."""
+        if running_loop() is not None:
+            warn_of_blocking(method, "await asyncio.to_thread(client.fire_and_forget, ...) there")
         with self._observed(self._prepared(method, params, 0.0, "", as_user)) as attempt:
             return self._transport.send(attempt.outgoing)
 

@@ -51,7 +51,8 @@ def requeue(redis: Redis, keys: Keys, letter_id: str, signer: Signer) -> bool:
 
     One that was signed is signed anew: whoever may requeue answers for it.
 
-    Raises ValueError for one whose payload was too large to be kept, and one of FAILURES; if the link breaks in between the letter is still there.
+    Raises ValueError for one whose payload was too large to be kept, and one of FAILURES; if the link breaks in
+    between the letter is still there.
     """
     letter = find_letter(redis, keys, letter_id)
     if letter is None:

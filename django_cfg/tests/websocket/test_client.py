@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from django_cfg.errors import MalformedMessageError, NoResponders, RPCOverloadedError, RPCRemoteError, RPCTimeoutError
 from django_cfg.models.websocket import RPCErrorCode
+from django_cfg.modules.django_rpc import in_loop
 from django_cfg.modules.django_rpc.client import RPCCall, WebSocketRPCClient, get_rpc_client
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.outgoing import MAX_PARAMS_BYTES
@@ -244,14 +245,40 @@ def test_a_retry_may_write_the_same_params_in_another_way(site: Site) -> None:
     assert first == again == {"count": 1}
 
 
+def _ended(result: Any) -> None:
+    if asyncio.iscoroutine(result):
+        asyncio.run(result)
+
+
 @pytest.mark.parametrize("way_to_call", ["call", "acall", "fire_and_forget"])
 def test_params_above_the_limit_are_refused_before_they_are_sent(site: Site, way_to_call: str) -> None:
     most = MAX_PARAMS_BYTES - len('{"name":""}')
     call = getattr(site.client, way_to_call)
     with pytest.raises(MalformedMessageError, match=r"have 8387585 bytes as JSON, and nothing was sent; the limit is"):
-        done = call("effect", {"name": "x" * (most + 1)})
-        asyncio.run(done)
+        _ended(call("effect", {"name": "x" * (most + 1)}))
     assert site.client.call("effect", {"name": "x" * most}, timeout=60) == {"count": 1}
+
+
+def test_a_blocking_call_in_an_event_loop_is_warned_of_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.client.call("effect")
+    site.client.call_many([("effect",)])
+    site.client.fire_and_forget("effect")
+    assert caplog.text == ""
+
+    async def blocking() -> None:
+        for _ in range(2):
+            site.client.call("effect")
+            site.client.call_many([("effect",), ("again",)])
+            site.client.fire_and_forget("effect")
+            await site.client.acall("effect")
+
+    in_loop._told.clear()  # pyright: ignore[reportPrivateUsage]
+    asyncio.run(blocking())
+
+    said = [record.getMessage() for record in caplog.records]
+    assert all("a call of effect blocks the event loop" in text for text in said)
+    remedies = ("await acall there", "await acall_many there", "to_thread(client.fire_and_forget, ...) there")
+    assert [text.endswith(remedy) for text, remedy in zip(said, remedies, strict=True)] == [True] * 3
 
 
 def test_attempts_at_the_same_time_run_once(site: Site) -> None:
