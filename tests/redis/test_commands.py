@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from django_cfg.modules.django_rpc.client import WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.management.commands import rpc_call, rpc_dead_letters, rpc_status
 from django_cfg.modules.django_rpc.protocol import MAX_PAYLOAD_BYTES
@@ -94,6 +95,38 @@ def test_one_dead_letter_is_shown_whole(redis: Any, server: Running) -> None:
     assert (shown["id"], shown["reason"]) == (letter_id.decode(), "insufficient funds")
     with pytest.raises(CommandError, match="no dead letter 1-1"):
         output(rpc_dead_letters, "--show", "1-1")
+
+
+def test_a_dead_letter_says_whose_entry_it_was(redis: Any, server: Running, config: WebSocketRPCConfig) -> None:
+    client = WebSocketRPCClient(config)
+    entry_id = client.fire_and_forget("boom", as_user="42")
+    keyed = redis.xadd(STREAM, {"payload": "{not json", "key": "k", "timeout_ms": "2500"})
+    client.close()
+    wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 2)
+
+    letters = {letter["entry_id"]: letter for letter in json.loads(output(rpc_dead_letters, "--json"))}
+    told = [[letters[each][name] for name in ("user", "key", "timeout_ms")] for each in (entry_id, keyed.decode())]
+    assert told == [["42", "", None], ["", "k", 2500]]
+    assert '"user": "42"' in output(rpc_dead_letters, "--show", letters[entry_id]["id"])
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "reason"),
+    [
+        ("boom", {}, "insufficient funds"),
+        ("no_such", {}, "unknown method 'no_such'"),
+        ("typed", {"message": 5}, "invalid params for typed: message"),
+    ],
+)
+def test_an_event_that_fails_is_in_the_log(
+    redis: Any, server: Running, caplog: pytest.LogCaptureFixture, method: str, params: Any, reason: str
+) -> None:
+    send(redis, dialect_b(method, params, timeout=0))
+    wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 1)
+
+    (line,) = caplog.records
+    assert line.getMessage().startswith(f"{method} is given up, and a dead letter now: {reason}")
+    assert (line.levelname, line.__dict__["method"]) == ("WARNING", method)
 
 
 def test_the_dead_letter_of_too_large_a_request_keeps_no_payload(redis: Any, server: Running) -> None:

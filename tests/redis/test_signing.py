@@ -68,6 +68,22 @@ def test_only_signed_requests_run(
     wait_until(lambda: is_clean(redis))
 
 
+def test_an_unsigned_event_is_a_dead_letter(
+    strict: WebSocketRPCConfig, redis: Any, server: Running, handlers: Handlers
+) -> None:
+    """Its caller cannot be told."""
+    client = client_of(strict, signing_key="", require_signature=False)
+    entry_id = client.fire_and_forget("effect", {"name": "unsigned"})
+    client.close()
+
+    wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 1)
+    ((_, letter),) = redis.xrange(f"{STREAM}:dead")
+    assert letter[b"entry_id"].decode() == entry_id
+    assert b"signed requests only" in letter[b"reason"]
+    assert handlers.ran == []
+    wait_until(lambda: is_clean(redis))
+
+
 def test_a_request_played_back_after_its_record_has_gone_is_refused(
     strict: WebSocketRPCConfig, redis: Any, server: Running, handlers: Handlers
 ) -> None:

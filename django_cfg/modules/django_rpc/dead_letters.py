@@ -11,7 +11,7 @@ from django_cfg.modules.django_rpc import protocol
 from django_cfg.modules.django_rpc.connecting import Redis, pairs
 from django_cfg.modules.django_rpc.intake import Request, read_correlation_id, read_entry, resigned
 from django_cfg.modules.django_rpc.protocol import Keys
-from django_cfg.modules.django_rpc.signing import SIGNATURE, Signer
+from django_cfg.modules.django_rpc.signing import SIGNATURE, USER, Signer
 
 __all__ = ["DeadLetter", "drop", "find_letter", "list_letters", "requeue"]
 
@@ -21,9 +21,10 @@ FACTS = frozenset({b"reason", b"entry_id", b"deliveries", b"died_at_ms"})
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """`id` is the letter's own; `fields` are those of the entry, as it was."""
+    """`id` is the letter's own; `entry_id` and `fields` are those of the entry, as it was."""
 
     id: str
+    entry_id: str
     reason: str
     deliveries: int
     died_at_ms: int
@@ -31,7 +32,26 @@ class DeadLetter:
 
     @property
     def payload(self) -> str:
-        return self.fields.get(protocol.PAYLOAD, b"").decode(errors="replace")
+        return self._text(protocol.PAYLOAD)
+
+    @property
+    def user(self) -> str:
+        """For whom the caller spoke; empty where it did not say."""
+        return self._text(USER)
+
+    @property
+    def key(self) -> str:
+        """The idempotency key, or empty."""
+        return self._text(b"key")
+
+    @property
+    def timeout_ms(self) -> int | None:
+        """How long the caller waited; None where nobody did, or only the payload says it."""
+        exact = self.fields.get(b"timeout_ms", b"")
+        return int(exact) if exact.isdigit() else None
+
+    def _text(self, name: bytes) -> str:
+        return self.fields.get(name, b"").decode(errors="replace")
 
 
 def list_letters(redis: Redis, keys: Keys, count: int) -> list[DeadLetter]:
@@ -89,6 +109,7 @@ def _letter(row: Sequence[Any]) -> DeadLetter:
     fields = dict(pairs(row[1]))
     return DeadLetter(
         id=row[0].decode(),
+        entry_id=fields.get(b"entry_id", b"").decode(errors="replace"),
         reason=fields.get(b"reason", b"").decode(errors="replace"),
         deliveries=int(fields.get(b"deliveries", 0)),
         died_at_ms=int(fields.get(b"died_at_ms", 0)),

@@ -47,10 +47,13 @@ def ended(request: Request, reply: Reply, keys: Keys, now: datetime, letter: Com
     return Ending(request.entry_id, told, (key, record, int(request.keep_seconds)), more)
 
 
-def refused(request: Request, reply: Reply, keys: Keys, now: datetime, *, forget: bool) -> Ending:
+def refused(
+    request: Request, reply: Reply, keys: Keys, now: datetime, *, forget: bool, letter: Command | None = None
+) -> Ending:
     """It has not run. `forget`: nobody has run it under this id; see `_forget`."""
     commands = _forget(request, reply, keys) if forget else ()
-    return Ending(request.entry_id, _told(request, reply, now), None, commands)
+    more = () if letter is None else (letter,)
+    return Ending(request.entry_id, _told(request, reply, now), None, commands + more)
 
 
 def dropped(request: Request, keys: Keys) -> Ending:

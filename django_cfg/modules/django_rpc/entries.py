@@ -33,7 +33,7 @@ from django_cfg.modules.django_rpc.server_metrics import StreamMetrics
 from django_cfg.modules.django_rpc.signing import Signer
 from django_cfg.rpc import metrics
 from django_cfg.rpc.call import Reply
-from django_cfg.rpc.logs import about
+from django_cfg.rpc.logs import about, printable
 from django_cfg.rpc.router import MessageRouter
 from django_cfg.rpc.runner import CallRunner
 
@@ -185,7 +185,7 @@ class Entries:
             self.counts["unauthorized"] += 1
             extra = about(method=request.method, correlation_id=request.correlation_id, server=self._server)
             logger.warning("a request was refused: %s", error, extra=extra)
-            self._refuse(request, error, forget=False)
+            self._refuse(request, error, forget=False, bury=True)
             return False
         return True
 
@@ -259,7 +259,7 @@ class Entries:
         elif repeat is Repeat.CONFLICT:
             name = "idempotency key" if request.key else "correlation id"
             error = MalformedMessageError(f"this {name} belongs to another call")
-            self._refuse(request, error, forget=False)
+            self._refuse(request, error, forget=False, bury=True)
         else:
             lost = OutcomeUnknownError(f"{request.method} has run; its reply was too large to keep")
             self._refuse(request, lost, forget=False)
@@ -291,14 +291,20 @@ class Entries:
     def _end(self, request: Request, reply: Reply) -> None:
         self._outbox.add(endings.ended(request, reply, self._keys, self._now()))
 
-    def _refuse(self, request: Request, error: RPCError, *, forget: bool) -> None:
+    def _refuse(self, request: Request, error: RPCError, *, forget: bool, bury: bool = False) -> None:
+        """`bury`: it goes to the dead letters where nobody waits who could be told."""
         self.counts["refused"] += 1
-        reply = Reply.of_error(error)
-        self._outbox.add(endings.refused(request, reply, self._keys, self._now(), forget=forget))
+        reply, letter = Reply.of_error(error), None
+        if bury and request.reply_to is None:
+            letter = self._letter(request.entry_id, error.message, request.deliveries)
+        ending = endings.refused(request, reply, self._keys, self._now(), forget=forget, letter=letter)
+        self._outbox.add(ending)
 
     def _bury(self, request: Request, reason: str) -> None:
         """To the dead letters; a caller that waits is told."""
         self.counts["dead"] += 1
+        extra = about(method=request.method, correlation_id=request.correlation_id, server=self._server)
+        logger.warning("%s is given up, and a dead letter now: %s", request.method, printable(reason), extra=extra)
         error = OutcomeUnknownError(f"{request.method} was given up: {reason}")
         letter = self._letter(request.entry_id, reason, request.deliveries)
         self._outbox.add(endings.ended(request, Reply.of_error(error), self._keys, self._now(), letter))

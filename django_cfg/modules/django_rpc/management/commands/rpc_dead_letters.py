@@ -74,4 +74,5 @@ def _requeued(redis: Any, keys: Keys, letter_id: str) -> bool:
 def _shown(letter: DeadLetter) -> dict[str, Any]:
     facts = dataclasses.asdict(letter)
     del facts["fields"]
-    return {**facts, "payload": letter.payload}
+    more = {name: getattr(letter, name) for name in ("user", "key", "timeout_ms", "payload")}
+    return {**facts, **more}
