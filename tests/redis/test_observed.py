@@ -263,6 +263,26 @@ def test_probes_and_metrics_of_a_server_process(own_redis: RedisServer, tmp_path
         assert server.end() == 0, server.log
 
 
+def test_a_server_that_may_not_read_is_not_ready(own_redis: RedisServer, tmp_path: Path) -> None:
+    port = free_ports(1)
+    url = own_redis.url.replace("redis://", "redis://poor:secret-word@")
+    refused = (503, "Redis refuses what this server asks; the log says what\n")
+    with own_redis.client() as redis:
+        redis.execute_command("ACL", "SETUSER", "poor", "on", ">secret-word", "~*", "&*", "+@all", "-xreadgroup")
+        with process(tmp_path, url, "rpc_server", "--health-addr", str(port)) as server:
+            wait_until(lambda: "Redis failed: " in server.log and "xreadgroup" in server.log)
+            assert get(port, "/readyz") == refused
+            assert "Serving" not in server.log
+
+            redis.execute_command("ACL", "SETUSER", "poor", "+xreadgroup")
+            server.until_serving()
+            assert get(port, "/readyz") == (200, "ok\n")
+
+            redis.execute_command("ACL", "SETUSER", "poor", "-xreadgroup")
+            wait_until(lambda: get(port, "/readyz") == refused)
+            assert "secret-word" not in server.log
+
+
 def test_a_draining_server_is_alive_and_not_ready(config: WebSocketRPCConfig, redis: Any, tmp_path: Path) -> None:
     port = free_ports(1)
     with process(tmp_path, config.redis_url, "rpc_bridge", "--health-addr", f"127.0.0.1:{port}") as bridge:

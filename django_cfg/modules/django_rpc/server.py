@@ -20,6 +20,7 @@ from django_cfg.modules.django_rpc.connecting import (
     SLICE_SECONDS,
     AsyncRedis,
     consumer_name,
+    is_refusal,
     pairs,
 )
 from django_cfg.modules.django_rpc.direct import DirectRedis
@@ -51,6 +52,8 @@ OTHER_CONNECTIONS = 4
 """The reader's, that of the replies, and two of a listener to broadcasts."""
 
 LEAVE_SECONDS = 5.0
+UNREACHABLE, REFUSED = "Redis cannot be reached", "Redis refuses what this server asks; the log says what"
+
 STUCK_SECONDS = 30.0
 """Each turn of the read loop is over in much less, also while Redis is away."""
 
@@ -80,6 +83,7 @@ class StreamServer:
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()
         self._reader_id = 0
+        self._trouble = UNREACHABLE
         self._asked = 0
         self._reserved = 0
         self._reader = DirectRedis(config, BLOCKING_SECONDS)
@@ -126,13 +130,13 @@ class StreamServer:
         return "" if self.stopped or silent < STUCK_SECONDS else f"nothing has been read for {silent:.0f} s"
 
     def why_unready(self) -> str:
-        """Empty while callers count this server as one that answers."""
+        """Empty while callers count this server as one that answers, and it has read since the last failure."""
         if self.stopped:
             return "draining"
-        return "" if self._ready.is_set() and self._liveness.held else "Redis cannot be reached"
+        return self._trouble or ("" if self._liveness.held else UNREACHABLE)
 
     async def ready(self) -> None:
-        """Returns when the group exists and this server counts as alive."""
+        """Returns when this server counts as alive, and has read from the stream."""
         await self._ready.wait()
 
     async def run(self) -> bool:
@@ -160,7 +164,7 @@ class StreamServer:
 
     async def _read(self) -> None:
         """Survives whatever happens to Redis: a lost link, a restart, a FLUSHALL."""
-        joined, unsure, attempt = False, False, 0
+        joined, unsure, attempt = False, True, 0
         while not self._stop.is_set():
             self._turned = time.monotonic()
             try:
@@ -168,11 +172,8 @@ class StreamServer:
                     await self._liveness.join()
                     self._reader_id = int(await self._reader.run("CLIENT", "ID"))
                     joined = True
-                    self._ready.set()
                 if unsure:
-                    await self._liveness.confirm()
-                    asked_at = time.monotonic()
-                    await self._entries.take(await self._fetch("0", self._options.concurrency * 2), asked_at)
+                    await self._read_own()
                 unsure = not await self._read_once()
                 attempt = 0
             except FAILURES as error:
@@ -181,10 +182,19 @@ class StreamServer:
                     logger.warning("the group %s has gone; it is created again", self._keys.group, extra=extra)
                 else:
                     attempt += 1
+                    self._trouble = REFUSED if is_refusal(error) else UNREACHABLE
                     logger.warning("Redis failed: %s", shown(error), extra=about(server=self.consumer))
                     await self._pause(backoff_seconds(attempt))
                 # An answer may have been lost on its way: entries that are ours and that we have not seen.
                 joined, unsure = False, True
+
+    async def _read_own(self) -> None:
+        """What this server has not ended; also the proof, which does not wait, that it may read at all."""
+        await self._liveness.confirm()
+        asked_at = time.monotonic()
+        await self._entries.take(await self._fetch("0", self._options.concurrency * 2), asked_at)
+        self._trouble = ""
+        self._ready.set()
 
     async def _read_once(self) -> bool:
         """False when this server has been silent so long that what it has read may be others' by now."""
