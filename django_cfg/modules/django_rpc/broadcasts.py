@@ -11,6 +11,7 @@ from django_cfg.errors import PublishError
 from django_cfg.models.websocket import BroadcastRequest
 from django_cfg.rpc.delivery import Delivery
 from django_cfg.rpc.logs import about
+from django_cfg.rpc.user_ids import read_user_id
 
 __all__ = ["BROADCAST_CHANNEL", "broadcast", "deliver_published"]
 
@@ -26,7 +27,8 @@ async def broadcast(delivery: Delivery, message: BroadcastRequest) -> int:
     if message.target == "room":
         return await delivery.to_room(message.room or "", message.event_type, message.payload)
     users = [message.user_id or ""] if message.target == "user" else message.user_ids or []
-    sent = (delivery.to_user(user, message.event_type, message.payload) for user in dict.fromkeys(users))
+    known = dict.fromkeys(map(read_user_id, users))  # all of them before the first is sent anything
+    sent = (delivery.to_user(user, message.event_type, message.payload) for user in known)
     return sum(await asyncio.gather(*sent))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from django_cfg.errors import PublishError
-from django_cfg.modules.django_rpc.broadcasts import deliver_published
+from django_cfg.models.websocket import BroadcastRequest
+from django_cfg.modules.django_rpc.broadcasts import broadcast, deliver_published
 
 
 class Nowhere:
@@ -44,3 +45,27 @@ async def test_a_broadcast_that_cannot_be_delivered_is_said_in_the_log(
         await deliver_published(Nowhere(reason), message)
 
     assert said in caplog.text
+
+
+class Somewhere(Nowhere):
+    """Delivers to users whatever they are."""
+
+    def __init__(self) -> None:
+        super().__init__(PublishError("refused"))
+        self.reached: list[str] = []
+
+    async def to_user(self, user_id: str, event: str, data: Any) -> int:
+        self.reached.append(user_id)
+        return 1
+
+
+async def test_one_impossible_id_keeps_a_broadcast_from_all() -> None:
+    """Or a second attempt, with the id put right, would reach the others twice."""
+    delivery = Somewhere()
+    given = {"target": "users", "event_type": "e", "payload": {}}
+    with pytest.raises(ValueError, match="'a b' cannot be a user id"):
+        await broadcast(delivery, BroadcastRequest.model_validate({**given, "user_ids": ["1", "2", "a b"]}))
+    assert delivery.reached == []
+
+    assert await broadcast(delivery, BroadcastRequest.model_validate({**given, "user_ids": ["1", "2", "1"]})) == 2
+    assert delivery.reached == ["1", "2"]
