@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from django_cfg.modules.django_rpc.extra import tls_options
 from django_cfg.modules.django_rpc.sentinel_url import read_sentinel_url
 from django_cfg.typed_settings import TypedSettings
 
@@ -168,3 +170,14 @@ def _check_options(url: str) -> None:
             raise ValueError(
                 f"{name!r} is no option for this URL: it takes {', '.join(URL_OPTIONS)}, and with rediss:// ssl_..."
             )
+        if name.startswith("ssl_"):
+            _check_tls_option(name)
+
+
+def _check_tls_option(name: str) -> None:
+    """redis-py itself says it at the first connection only."""
+    known = tls_options()
+    if known and name not in known:
+        nearest = get_close_matches(name, known, 1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"it takes {', '.join(known)}"
+        raise ValueError(f"redis-py has no option {name!r} for TLS: {hint}")

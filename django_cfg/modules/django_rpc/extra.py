@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from inspect import signature
 
 from django_cfg.errors import RPCConfigurationError
 
-__all__ = ["INSTALL_HINT", "redis_is_installed", "require_redis"]
+__all__ = ["INSTALL_HINT", "redis_is_installed", "require_redis", "tls_options"]
 
 PACKAGES = ("redis", "hiredis")
 INSTALL_HINT = 'pip install "django-cfg-realtime[redis]"'
@@ -23,6 +24,15 @@ def require_redis() -> None:
             raise RPCConfigurationError(
                 f"RPC over Redis needs the package {name}, which is not installed: {INSTALL_HINT}"
             )
+
+
+def tls_options() -> list[str]:
+    """What redis-py's connections take in a URL for TLS; nothing where it is not installed."""
+    if not _is_installed("redis"):
+        return []
+    from redis import SSLConnection
+
+    return [name for name in signature(SSLConnection).parameters if name.startswith("ssl_")]
 
 
 def _is_installed(name: str) -> bool:

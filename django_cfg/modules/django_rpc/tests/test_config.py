@@ -81,6 +81,10 @@ def test_override_settings_is_seen_and_forgotten() -> None:
         ({"response_key_prefix": "rpc:"}, "keys of RPC itself begin with response_key_prefix"),
         ({"response_key_prefix": "rpc:call:1"}, "keys of RPC itself begin with response_key_prefix"),
         ({"redis_url": "redis://localhost/2?protocol=3"}, "'protocol' is no option for this URL"),
+        (
+            {"redis_url": "rediss://localhost/2?ssl_ca_cert=/ca.pem"},
+            "no option 'ssl_ca_cert' for TLS: did you mean 'ssl_ca_",
+        ),
         ({"redis_url": "redis://localhost/2?ssl_cert_reqs=none"}, "'ssl_cert_reqs' is no option for this URL"),
         ({"redis_url": "unix:///r.sock?db=2&decode_responses=1"}, "'decode_responses' is no option for this URL"),
         ("redis://localhost", "settings.WEBSOCKET_RPC must be a dict, not str"),
