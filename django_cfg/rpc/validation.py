@@ -81,7 +81,7 @@ def dump_json(value: Any) -> bytes:
     """JSON of models and plain data, by alias; raises MalformedMessageError for what JSON cannot carry, as NaN."""
     try:
         dumped = to_json(value, by_alias=True, inf_nan_mode="constants")
-    except PydanticSerializationError as error:
+    except (ValueError, RecursionError) as error:  # PydanticSerializationError is one; so is what holds itself
         raise MalformedMessageError(f"this cannot be written as JSON: {error}") from error
     _refuse_nan(dumped)
     return dumped

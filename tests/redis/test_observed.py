@@ -212,10 +212,14 @@ def test_lines_about_calls_carry_their_fields_and_no_secrets(
         assert "hunter2" not in caplog.text
 
         loud.call("echo", params)
+        with pytest.raises(RPCError):
+            loud.call("evil\nline", {})
         consumer = running.server.consumer
     quiet.close()
     loud.close()
 
+    assert r"evil\nline {}: method_not_found" in caplog.text or r"evil\nline {}: validation_error" in caplog.text
+    assert not any("\n" in record.getMessage() for record in caplog.records if record.levelno < logging.ERROR)
     assert "hunter2-plain" in caplog.text
     assert '"hunter2"' not in caplog.text
     made = next(record for record in caplog.records if "echo" in record.getMessage())

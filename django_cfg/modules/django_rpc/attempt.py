@@ -14,23 +14,26 @@ from django_cfg.modules.django_rpc.outgoing import Outgoing
 from django_cfg.modules.django_rpc.redact import redacted
 from django_cfg.modules.django_rpc.slots import Outcome
 from django_cfg.rpc import metrics, tracing
+from django_cfg.rpc.call import Reply
 from django_cfg.rpc.call_metrics import OK
-from django_cfg.rpc.logs import about
+from django_cfg.rpc.logs import about, printable
 
 __all__ = ["Attempt"]
 
 logger = logging.getLogger("django_cfg.rpc.redis")
 
 SENT = "sent"
+NOTHING = Reply()
 
 
 class Attempt:
     """Ends with the `with` block: as the outcome that was noted, the RPCError that left it, or as cancelled."""
 
-    __slots__ = ("_code", "_config", "_span", "_started", "outgoing")
+    __slots__ = ("_code", "_config", "_span", "_started", "outcome", "outgoing")
 
     def __init__(self, config: WebSocketRPCConfig, outgoing: Outgoing, span: Any) -> None:
         self.outgoing = outgoing
+        self.outcome: Outcome = NOTHING
         self._config = config
         self._span = span
         self._code = OK if outgoing.timeout_seconds else SENT
@@ -50,7 +53,7 @@ class Attempt:
         self.end()
 
     def note(self, outcome: Outcome) -> Outcome:
-        self._code = outcome_code(outcome)
+        self.outcome, self._code = outcome, outcome_code(outcome)
         return outcome
 
     def end(self) -> None:
@@ -67,4 +70,5 @@ class Attempt:
         level = logging.getLevelNamesMapping()[self._config.log_level]
         extra = about(method=outgoing.method, correlation_id=outgoing.correlation_id, client=self._config.client_name)
         params = redacted(outgoing.params)
-        logger.log(level, "%s %s: %s in %.1f ms", outgoing.method, params, self._code, seconds * 1000, extra=extra)
+        method = printable(outgoing.method)
+        logger.log(level, "%s %s: %s in %.1f ms", method, params, self._code, seconds * 1000, extra=extra)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from django_cfg.rpc.user_ids import UserId, read_user_id
 
-__all__ = ["AnyCall", "AnyUser", "Params", "RPCCall", "as_call", "user_text"]
+__all__ = ["AnyCall", "AnyUser", "Params", "RPCCall", "as_call", "check_model", "user_text"]
 
 Params: TypeAlias = BaseModel | Mapping[str, Any] | None
 
@@ -32,6 +32,23 @@ _CALL_SHAPE = "each call is RPCCall(method, params, result_model), or a tuple or
 
 def as_call(call: object) -> RPCCall:
     """Raises TypeError for what is none."""
+    made = _read_call(call)
+    check_model(made.result_model)
+    return made
+
+
+def check_model(result_model: object) -> None:
+    """Before anything is sent: raises TypeError for what cannot read a result."""
+    if result_model is None or (isinstance(result_model, type) and issubclass(result_model, BaseModel)):
+        return
+    shown = getattr(result_model, "__name__", None) if isinstance(result_model, type) else str(result_model)
+    raise TypeError(
+        f"result_model must be a subclass of pydantic.BaseModel, not {shown}: wrap it, for example in "
+        f"pydantic.RootModel[{shown}], or leave it out for plain data"
+    )
+
+
+def _read_call(call: object) -> RPCCall:
     if isinstance(call, RPCCall):
         return call
     try:

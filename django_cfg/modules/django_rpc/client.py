@@ -16,16 +16,15 @@ from pydantic import BaseModel
 
 from django_cfg.errors import RPCConfigurationError, RPCError
 from django_cfg.modules.django_rpc.attempt import Attempt
-from django_cfg.modules.django_rpc.calls import AnyCall, AnyUser, Params, RPCCall, as_call, user_text
+from django_cfg.modules.django_rpc.calls import AnyCall, AnyUser, Params, RPCCall, as_call, check_model, user_text
 from django_cfg.modules.django_rpc.canonical import sort_sets
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.in_loop import running_loop, warn_of_blocking
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
 from django_cfg.modules.django_rpc.protocol import NO_DEADLINE_SECONDS
-from django_cfg.modules.django_rpc.results import read_result
+from django_cfg.modules.django_rpc.results import note_all, outgoings, read_result, read_results
 from django_cfg.modules.django_rpc.signing import Signer
-from django_cfg.modules.django_rpc.slots import Outcome
 from django_cfg.modules.django_rpc.transport import Transport as CallTransport
 from django_cfg.modules.django_rpc.transport import open_transport
 from django_cfg.rpc import tracing
@@ -103,6 +102,7 @@ class WebSocketRPCClient:
         With `as_user`, a primary key, the request is signed, and the handler's `conn.user_id` is that user. Without it
         the service itself calls. Raises ValueError for what is no user's id: a visitor who has not signed in has none.
         """
+        check_model(result_model)
         if running_loop() is not None:
             warn_of_blocking(method, "await acall there")
         with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
@@ -156,6 +156,7 @@ class WebSocketRPCClient:
         as_user: AnyUser = UNSET,
     ) -> Any:
         """`call` for async code; cancelling it withdraws a request that no server has begun."""
+        check_model(result_model)
         with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
             (outcome,) = await self._transport.amany([attempt.outgoing])
             attempt.note(outcome)
@@ -168,8 +169,8 @@ class WebSocketRPCClient:
             warn_of_blocking(made[0].method, "await acall_many there")
         with ExitStack() as stack:
             attempts = self._attempts(stack, made, timeout)
-            outcomes = _noted(attempts, self._transport.many([attempt.outgoing for attempt in attempts]))
-        return _results(made, attempts, outcomes)
+            note_all(attempts, self._transport.many(outgoings(attempts)))
+        return read_results(made, attempts)
 
     async def acall_many(
         self,
@@ -180,8 +181,8 @@ class WebSocketRPCClient:
         made = [as_call(call) for call in calls]
         with ExitStack() as stack:
             attempts = self._attempts(stack, made, timeout)
-            outcomes = _noted(attempts, await self._transport.amany([attempt.outgoing for attempt in attempts]))
-        return _results(made, attempts, outcomes)
+            note_all(attempts, await self._transport.amany(outgoings(attempts)))
+        return read_results(made, attempts)
 
     def fire_and_forget(self, method: str, params: Params = None, *, as_user: AnyUser = UNSET) -> str:
         """Queue a call whose result nobody waits for; the id of its stream entry."""
@@ -200,6 +201,8 @@ class WebSocketRPCClient:
 
     def health_check(self, timeout: float = 5) -> bool:
         """Whether a live server answers within `timeout`; that Redis answers is not enough."""
+        if timeout <= 0:
+            return False  # as a probe says that has spent its time elsewhere
         try:
             with self._attempt("health", None, timeout) as attempt:
                 attempt.note(self._transport.call(attempt.outgoing))
@@ -216,13 +219,23 @@ class WebSocketRPCClient:
     def _attempt(
         self, method: str, params: Params, timeout: float | None, key: str = "", as_user: AnyUser = UNSET
     ) -> Attempt:
+        return self._observed(self._prepared(method, params, self._seconds(timeout), key, as_user))
+
+    def _seconds(self, timeout: float | None) -> float:
         seconds = self._config.rpc_timeout if timeout is None else timeout
         if not 0 < seconds <= NO_DEADLINE_SECONDS:
             raise ValueError(f"timeout must be greater than 0 and at most {NO_DEADLINE_SECONDS:g} s, not {seconds!r}")
-        return self._observed(self._prepared(method, params, float(seconds), key, as_user))
+        return float(seconds)
 
-    def _attempts(self, stack: ExitStack, calls: Sequence[RPCCall], timeout: float | None) -> list[Attempt]:
-        return [stack.enter_context(self._attempt(call.method, call.params, timeout)) for call in calls]
+    def _attempts(self, stack: ExitStack, calls: Sequence[RPCCall], timeout: float | None) -> list[Attempt | RPCError]:
+        """In the place of one that cannot be sent: why not."""
+        attempts: list[Attempt | RPCError] = []
+        for call in calls:
+            try:
+                attempts.append(stack.enter_context(self._attempt(call.method, call.params, timeout)))
+            except RPCError as error:
+                attempts.append(error)
+        return attempts
 
     def _prepared(self, method: str, params: Params, seconds: float, key: str, as_user: AnyUser) -> Outgoing:
         user = user_text(as_user)
@@ -250,20 +263,6 @@ class WebSocketRPCClient:
     @cached_property
     def _signer(self) -> Signer:
         return signer_for(self._config, self._config.request_stream)
-
-
-def _noted(attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    return [attempt.note(outcome) for attempt, outcome in zip(attempts, outcomes, strict=True)]
-
-
-def _results(calls: Sequence[RPCCall], attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> list[Any]:
-    results: list[Any] = []
-    for call, attempt, outcome in zip(calls, attempts, outcomes, strict=True):
-        try:
-            results.append(read_result(attempt.outgoing, outcome, call.result_model))
-        except (RPCError, ValueError) as error:  # pydantic's ValidationError is a ValueError
-            results.append(error)
-    return results
 
 
 def _dumped(params: Params) -> bytes:

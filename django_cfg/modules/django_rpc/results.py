@@ -1,7 +1,8 @@
-"""Pure: what a caller gets for the outcome of its call."""
+"""What callers get for the outcomes of their calls."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,12 +10,14 @@ from pydantic_core import from_json
 
 from django_cfg.errors import MalformedMessageError, RPCError, RPCErrorCode, RPCRemoteError
 from django_cfg.models.websocket import RPCError as WireError
+from django_cfg.modules.django_rpc.attempt import Attempt
+from django_cfg.modules.django_rpc.calls import RPCCall
 from django_cfg.modules.django_rpc.explain import stopped_error
 from django_cfg.modules.django_rpc.outgoing import Outgoing
 from django_cfg.modules.django_rpc.slots import Outcome
 from django_cfg.rpc.call import was_stopped
 
-__all__ = ["read_result"]
+__all__ = ["note_all", "outgoings", "read_result", "read_results"]
 
 
 def read_result(outgoing: Outgoing, outcome: Outcome, model: type[BaseModel] | None) -> Any:
@@ -25,6 +28,32 @@ def read_result(outgoing: Outgoing, outcome: Outcome, model: type[BaseModel] | N
         raise _of(outgoing, _remote_error(outgoing, outcome.error))
     raw = outcome.result or b"null"
     return _plain(outgoing, raw) if model is None else model.model_validate_json(raw)
+
+
+def outgoings(attempts: Iterable[Attempt | RPCError]) -> list[Outgoing]:
+    """Of those that can be sent."""
+    return [attempt.outgoing for attempt in attempts if isinstance(attempt, Attempt)]
+
+
+def note_all(attempts: Iterable[Attempt | RPCError], outcomes: Sequence[Outcome]) -> None:
+    """One outcome for each that was sent."""
+    sent = (attempt for attempt in attempts if isinstance(attempt, Attempt))
+    for attempt, outcome in zip(sent, outcomes, strict=True):
+        attempt.note(outcome)
+
+
+def read_results(calls: Sequence[RPCCall], attempts: Sequence[Attempt | RPCError]) -> list[Any]:
+    """In the order of the calls; where one failed, its exception."""
+    return [_read(attempt, call.result_model) for call, attempt in zip(calls, attempts, strict=True)]
+
+
+def _read(attempt: Attempt | RPCError, model: type[BaseModel] | None) -> Any:
+    if isinstance(attempt, RPCError):
+        return attempt
+    try:
+        return read_result(attempt.outgoing, attempt.outcome, model)
+    except (RPCError, ValueError) as error:  # pydantic's ValidationError is a ValueError
+        return error
 
 
 def _of(outgoing: Outgoing, error: RPCError) -> RPCError:

@@ -281,6 +281,43 @@ def test_a_blocking_call_in_an_event_loop_is_warned_of_once(site: Site, caplog: 
     assert [text.endswith(remedy) for text, remedy in zip(said, remedies, strict=True)] == [True] * 3
 
 
+@pytest.mark.parametrize("model", [list[EchoResult], EchoResult | None, dict, "EchoResult", int])
+def test_a_result_model_that_is_none_is_refused_before_anything_is_sent(site: Site, model: Any) -> None:
+    for call in (
+        lambda: site.client.call("effect", {}, model),
+        lambda: _ended(site.client.acall("effect", {}, model)),
+        lambda: site.client.call_many([("effect",), ("effect", {}, model)]),
+        lambda: _ended(site.client.acall_many([{"method": "effect", "result_model": model}])),
+    ):
+        with pytest.raises(TypeError, match=r"result_model must be a subclass of pydantic.BaseModel, not "):
+            call()
+    assert site.handlers.ran == []
+
+
+@pytest.mark.parametrize("twin", ["call_many", "acall_many"])
+def test_a_call_that_cannot_be_written_stands_in_the_list(site: Site, twin: str) -> None:
+    holds_itself: list[Any] = []
+    holds_itself.append(holds_itself)
+    calls = [
+        ("echo", {"n": 1}),
+        ("echo", {"n": object()}),
+        ("echo", {"n": float("nan")}),
+        ("echo", {"n": holds_itself}),
+    ]
+    run: Any = site.client.call_many if twin == "call_many" else lambda made: asyncio.run(site.client.acall_many(made))
+
+    first, *failed = run(calls)
+    assert first == {"n": 1}
+    assert [type(error) for error in failed] == [MalformedMessageError] * 3
+    assert [type(error) for error in run(calls[1:])] == [MalformedMessageError] * 3
+
+
+def test_a_probe_without_time_finds_nobody_healthy(site: Site) -> None:
+    assert site.client.health_check(timeout=0) is False
+    assert site.client.health_check(timeout=-1) is False
+    assert site.client.health_check(timeout=5)
+
+
 def test_attempts_at_the_same_time_run_once(site: Site) -> None:
     got: list[Any] = []
     call = lambda: got.append(site.client.call("held", {"name": "x"}, idempotency_key="k"))  # noqa: E731
