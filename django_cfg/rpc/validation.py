@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, to_json
 
 from django_cfg.errors import InvalidParamsError, MalformedMessageError
+from django_cfg.rpc.lossless import refuse_lost_numbers
 from django_cfg.rpc.method import RPCMethodInfo
 
 __all__ = ["MAX_DEPTH", "check_json", "dump_json", "dump_result", "nests_deeper", "read_params", "read_params_json"]
@@ -72,6 +73,7 @@ def dump_result(method: RPCMethodInfo, value: Any) -> bytes:
         checked = value if isinstance(value, model) else model.model_validate(value)
         dumped = model.__pydantic_serializer__.to_json(checked, by_alias=True, warnings="error")
         _refuse_nan(dumped)
+        refuse_lost_numbers(checked, dumped, model)
     except (ValidationError, PydanticSerializationError, MalformedMessageError) as error:
         raise MalformedMessageError(f"the result of {method.name} does not fit its model") from error
     return dumped
@@ -84,6 +86,7 @@ def dump_json(value: Any) -> bytes:
     except (ValueError, RecursionError) as error:  # PydanticSerializationError is one; so is what holds itself
         raise MalformedMessageError(f"this cannot be written as JSON: {error}") from error
     _refuse_nan(dumped)
+    refuse_lost_numbers(value, dumped)
     return dumped
 
 
