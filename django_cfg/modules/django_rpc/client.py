@@ -29,6 +29,7 @@ from django_cfg.modules.django_rpc.transport import Transport as CallTransport
 from django_cfg.modules.django_rpc.transport import open_transport
 from django_cfg.rpc import tracing
 from django_cfg.rpc.logs import about
+from django_cfg.rpc.lossless import refuse_asterisks
 from django_cfg.rpc.method import Transport
 from django_cfg.rpc.validation import dump_json
 
@@ -266,7 +267,11 @@ class WebSocketRPCClient:
 
 
 def _dumped(params: Params) -> bytes:
-    return b"{}" if params is None else dump_json(params)
+    if params is None:
+        return b"{}"
+    dumped = dump_json(params)
+    refuse_asterisks(params, dumped)
+    return dumped
 
 
 _lock = threading.Lock()

@@ -12,7 +12,7 @@ from typing import Any, assert_type
 
 import pytest
 from django.test import override_settings
-from pydantic import ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError, field_serializer
 
 from django_cfg.errors import MalformedMessageError, NoResponders, RPCOverloadedError, RPCRemoteError, RPCTimeoutError
 from django_cfg.models.websocket import RPCErrorCode
@@ -310,6 +310,27 @@ def test_a_call_that_cannot_be_written_stands_in_the_list(site: Site, twin: str)
     assert first == {"n": 1}
     assert [type(error) for error in failed] == [MalformedMessageError] * 3
     assert [type(error) for error in run(calls[1:])] == [MalformedMessageError] * 3
+
+
+class Login(BaseModel):
+    name: str
+    password: SecretStr
+
+
+class ShownLogin(Login):
+    @field_serializer("password")
+    def _show(self, password: SecretStr) -> str:
+        return password.get_secret_value()
+
+
+def test_a_secret_is_never_sent_as_asterisks(site: Site) -> None:
+    login = {"name": "ann", "password": "hunter2"}
+    for params in (Login.model_validate(login), {"in": [Login.model_validate(login)]}):
+        with pytest.raises(MalformedMessageError, match="would be sent as asterisks"):
+            site.client.call("echo", params)
+
+    assert site.client.call("echo", ShownLogin.model_validate(login)) == login
+    assert site.client.call("echo", {"password": "**********"}) == {"password": "**********"}
 
 
 def test_a_probe_without_time_finds_nobody_healthy(site: Site) -> None:
