@@ -304,7 +304,11 @@ def test_a_call_that_cannot_be_written_stands_in_the_list(site: Site, twin: str)
         ("echo", {"n": float("nan")}),
         ("echo", {"n": holds_itself}),
     ]
-    run: Any = site.client.call_many if twin == "call_many" else lambda made: asyncio.run(site.client.acall_many(made))
+
+    def run(made: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+        if twin == "call_many":
+            return site.client.call_many(made)
+        return asyncio.run(site.client.acall_many(made))
 
     first, *failed = run(calls)
     assert first == {"n": 1}

@@ -62,7 +62,7 @@ class Somewhere(Nowhere):
 async def test_one_impossible_id_keeps_a_broadcast_from_all() -> None:
     """Or a second attempt, with the id put right, would reach the others twice."""
     delivery = Somewhere()
-    given = {"target": "users", "event_type": "e", "payload": {}}
+    given: dict[str, Any] = {"target": "users", "event_type": "e", "payload": {}}
     with pytest.raises(ValueError, match="'a b' cannot be a user id"):
         await broadcast(delivery, BroadcastRequest.model_validate({**given, "user_ids": ["1", "2", "a b"]}))
     assert delivery.reached == []
