@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import cast
 
+import msgspec
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
-from pydantic_core import from_json
 
 from django_cfg.errors import MalformedMessageError
 
@@ -28,7 +28,7 @@ def refuse_lost_numbers(value: object, dumped: bytes, model: type[BaseModel] | N
     if b"null" not in dumped or not (_may_lose_numbers(value) if model is None else _model_may_lose_numbers(model)):
         return
     given = value if model is None else model.__pydantic_serializer__.to_python(value, by_alias=True)
-    if _has_lost_number(given, from_json(dumped)):
+    if _has_lost_number(given, msgspec.json.decode(dumped)):
         raise MalformedMessageError(
             "NaN and infinite numbers cannot be written as JSON; a model that means null by them says so with "
             "model_config = ConfigDict(ser_json_inf_nan='null')"

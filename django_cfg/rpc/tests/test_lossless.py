@@ -69,6 +69,14 @@ def test_no_number_silently_becomes_null(given: Callable[[float], Any], number: 
     dump_json(given(1.5))
 
 
+def test_how_deep_it_lies_does_not_matter() -> None:
+    nested: list[Any] = [math.nan]
+    for _ in range(220):
+        nested = [nested]
+    with pytest.raises(MalformedMessageError, match="NaN"):
+        dump_json(Measured(more={"deep": nested}))
+
+
 @pytest.mark.parametrize("kind", [Measured, MoreMeasured])
 def test_nor_does_one_in_a_result(kind: type[Measured]) -> None:
     method = RPCMethodInfo("m", add, result_model=Measured)
