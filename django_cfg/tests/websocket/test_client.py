@@ -298,7 +298,7 @@ def test_a_result_model_that_is_none_is_refused_before_anything_is_sent(site: Si
 def test_a_call_that_cannot_be_written_stands_in_the_list(site: Site, twin: str) -> None:
     holds_itself: list[Any] = []
     holds_itself.append(holds_itself)
-    calls = [
+    calls: list[tuple[str, dict[str, Any]]] = [
         ("echo", {"n": 1}),
         ("echo", {"n": object()}),
         ("echo", {"n": float("nan")}),
