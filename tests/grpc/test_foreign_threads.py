@@ -9,9 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import grpc
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.rpc import lanes
+from tests.grpc.echoing import BOUND_SECONDS, opened, serving
 from tests.grpc.streams import Agent, Recorder, Service, clog, make_service, one_agent, quiet, until
 
 COMMANDS = 20
@@ -150,3 +154,21 @@ async def test_database_work_of_one_agent_does_not_wait_for_that_of_another() ->
         other = make_service(message_processor=process)
         async with one_agent(other, "b"):
             await until(lambda: sorted(passed) == [0, 1])
+
+
+async def test_unary_methods_have_database_connections_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does one wait for another, nor is a connection kept for the calls after: it may have died meanwhile."""
+    barrier = threading.Barrier(2, timeout=10)
+    cleaned: list[str] = []
+    monkeypatch.setattr(lanes, "close_old_connections", lambda: cleaned.append(threading.current_thread().name))
+
+    async def meet(request: bytes, context: Any) -> bytes:
+        await sync_to_async(barrier.wait)()
+        return request
+
+    config = GRPCConfig()
+    async with serving(config, Meet=grpc.unary_unary_rpc_method_handler(meet)) as address:
+        async with opened(config, address) as channel:
+            call: Any = channel.unary_unary("/test.Echo/Meet")
+            await asyncio.gather(*(call(b"", timeout=BOUND_SECONDS) for _ in range(2)))
+        await until(lambda: len(set(cleaned)) == 2)

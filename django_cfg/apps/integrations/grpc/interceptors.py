@@ -17,8 +17,9 @@ from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.identity import Caller, Credentials, Refused, Role, admit, current_caller
 from django_cfg.apps.integrations.grpc.server_metrics import count_refused
 from django_cfg.apps.integrations.grpc.server_spans import traced
+from django_cfg.rpc.lanes import Lanes
 
-__all__ = ["Admission"]
+__all__ = ["UNARY_LANES", "Admission"]
 
 logger = logging.getLogger("django_cfg.grpc")
 
@@ -26,19 +27,23 @@ HEALTH = "/grpc.health.v1.Health/"
 REFLECTION = "/grpc.reflection."
 
 FIRST_MESSAGE_SECONDS = 1.0
+UNARY_LANES = 32
+"""Database threads of unary methods: one is kept to the end of its call, which may be waiting for an agent."""
 MOST_METHODS = 1000
 """Remembered, as a servicer may answer to any name that a caller makes up."""
 
 Handler = Any
 """grpc.RpcMethodHandler: what it takes and returns is the servicer's business."""
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Run: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
 
 class Admission(grpc.aio.ServerInterceptor):
     """Owned by the server's event loop. What it wraps is a coroutine, so a stream costs no second generator."""
 
-    def __init__(self, config: GRPCConfig, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: GRPCConfig, clock: Callable[[], float] = time.time, lanes: Lanes | None = None) -> None:
         self._config = config
+        self._lanes = lanes or Lanes(UNARY_LANES)
         self._clock = clock
         self._failed = FailedAttempts()
         self._streams = 0
@@ -68,6 +73,8 @@ class Admission(grpc.aio.ServerInterceptor):
         run = _runner(call, method, responds_once=not handler.response_streaming)
         if role is not Role.AGENT:
             run = traced(run, method)
+        if not handler.response_streaming:
+            run = self._in_lane(run)
 
         async def admitted(request: Any, context: Context) -> Any:
             current_caller.set(await self._admit(context, role))
@@ -86,6 +93,16 @@ class Admission(grpc.aio.ServerInterceptor):
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+    def _in_lane(self, run: Run) -> Run:
+        """With a database connection of its own, unlike a stream, which would keep one for as long as it lasts."""
+        lanes = self._lanes
+
+        async def laned(request: Any, context: Context) -> Any:
+            with lanes.use():
+                return await run(request, context)
+
+        return laned
 
     async def _admit(self, context: Context, role: Role) -> Caller | None:
         """Ends the RPC with a status instead of returning when it may not go on."""
@@ -137,9 +154,9 @@ def _behavior(handler: Handler) -> tuple[Any, Any]:
     return handler.unary_unary, grpc.unary_unary_rpc_method_handler
 
 
-def _runner(call: Any, method: str, *, responds_once: bool) -> Callable[[Any, Any], Awaitable[Any]]:
+def _runner(call: Any, method: str, *, responds_once: bool) -> Run:
     if inspect.iscoroutinefunction(call):
-        run: Callable[[Any, Any], Awaitable[Any]] = call
+        run: Run = call
         return run
     if inspect.isasyncgenfunction(call) and not responds_once:
 

@@ -15,9 +15,10 @@ from django_cfg.apps.integrations.grpc.agents_view import add_agents_view
 from django_cfg.apps.integrations.grpc.channel_options import server_options
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.credentials import server_credentials
-from django_cfg.apps.integrations.grpc.interceptors import Admission
+from django_cfg.apps.integrations.grpc.interceptors import UNARY_LANES, Admission
 from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service, list_streaming_services
 from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.lanes import Lanes
 from django_cfg.rpc.listening import bind
 
 __all__ = ["CommandServer", "bind_server", "build_server"]
@@ -30,10 +31,15 @@ CLOSE_SECONDS = 1.0
 """For RPCs that have not ended by themselves when draining is over."""
 
 
-def build_server(config: GRPCConfig, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> grpc.aio.Server:
-    """With every channel argument and the check of callers; `interceptors` run after it. Call it in the event loop."""
+def build_server(
+    config: GRPCConfig, interceptors: Sequence[grpc.aio.ServerInterceptor] = (), lanes: Lanes | None = None
+) -> grpc.aio.Server:
+    """With every channel argument and the check of callers; `interceptors` run after it. Call it in the event loop.
+
+    Unary methods use the database in `lanes`, which whoever gives them closes.
+    """
     return grpc.aio.server(
-        interceptors=[Admission(config), *interceptors],
+        interceptors=[Admission(config, lanes=lanes), *interceptors],
         options=server_options(config),
         maximum_concurrent_rpcs=config.max_agents + OTHER_RPCS,
     )
@@ -58,7 +64,8 @@ class CommandServer:
 
     def __init__(self, config: GRPCConfig) -> None:
         self._config = config
-        self.grpc = build_server(config)
+        self._lanes = Lanes(UNARY_LANES)
+        self.grpc = build_server(config, lanes=self._lanes)
         self._health: Any = health.aio.HealthServicer()
         self._unready = "the server is starting"
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
@@ -94,3 +101,4 @@ class CommandServer:
                 if error := task.exception():
                     logger.error("a streaming service could not be drained", exc_info=error)
         await self.grpc.stop(CLOSE_SECONDS)
+        self._lanes.close()
