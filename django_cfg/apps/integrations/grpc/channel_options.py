@@ -23,7 +23,7 @@ def server_options(config: GRPCConfig) -> Options:
         # By default from about 1,000 RPCs that wait to be accepted some are rejected: a fleet that reconnects is more.
         ("grpc.server.max_pending_requests", _WAITING_RPCS),
         ("grpc.server.max_pending_requests_hard_limit", _MOST_WAITING_RPCS),
-        ("grpc.max_concurrent_streams", config.max_concurrent_streams),
+        ("grpc.max_concurrent_streams", config.max_concurrent_streams or config.max_agents),
         # A connection that never finishes its handshake is held for two minutes by default.
         ("grpc.server_handshake_timeout_ms", _ms(_HANDSHAKE_SECONDS)),
         # Clients' own keepalive on an idle stream is answered with GOAWAY "too_many_pings" if it is below this.

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,8 +20,14 @@ import grpc
 from django_cfg.apps.integrations.grpc.channel_options import client_options
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.credentials import channel_credentials, service_metadata
-from django_cfg.apps.integrations.grpc.services.commands.failures import failure_of, never_sent, not_reached
+from django_cfg.apps.integrations.grpc.services.commands.failures import (
+    failure_of,
+    never_sent,
+    not_reached,
+    stream_refused,
+)
 from django_cfg.apps.integrations.grpc.services.commands.forking import ForkGate
+from django_cfg.apps.integrations.grpc.services.commands.retries import Retries
 
 __all__ = ["Metadata", "Method", "ServerChannel", "Times", "channel_to"]
 
@@ -56,6 +63,8 @@ _PROBE = "/grpc.health.v1.Health/Check"
 
 grpcio's own way to wait for a connection leaves a thread inside gRPC for a while, during which nobody can fork safely.
 """
+_WHY_SECONDS = 0.2
+"""For the probe that waits for no connection and so is told what is wrong with the last attempt."""
 
 _gate = ForkGate()
 _lock = threading.Lock()
@@ -90,6 +99,17 @@ class Wire:
             stub = self._stubs[method.stub_class] = method.stub_class(self.channel)
         return getattr(stub, method.name)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a connection now. grpcio's public way to ask it of a synchronous channel starts a thread."""
+        if hasattr(self.channel, "get_state"):
+            return bool(self.channel.get_state() is grpc.ChannelConnectivity.READY)
+        return bool(self.channel._channel.check_connectivity_state(False) == grpc.ChannelConnectivity.READY.value[0])
+
+    def must_connect(self) -> bool:
+        """A connection on which calls are under way needs no probe, for which it may have no stream left."""
+        return not self.connected and not (_gate.calls and self.is_ready)
+
 
 class ServerChannel:
     """Unary calls to one server, from any thread and any event loop. All raise RPCError, never grpc.RpcError."""
@@ -108,19 +128,19 @@ class ServerChannel:
 
         `more` is metadata that goes with that of the service.
         """
-        call = self._shared.bound(method)
-        for last in (False, True):
-            if not self._shared.connected:
+        call, seconds, retries = self._shared.bound(method), times.call_seconds, Retries(time.monotonic())
+        while True:
+            if self._shared.must_connect():
                 self._connect(times.connect_seconds)
             _gate.enter()
             try:
                 metadata = service_metadata(self.config) + more
-                return call(request, timeout=times.call_seconds, metadata=metadata)
+                return call(request, timeout=seconds, metadata=metadata)
             except grpc.RpcError as error:
-                self._failed(self._shared, error, last=last)
+                pause, seconds = self._failed(self._shared, error, retries, times)
             finally:
                 _gate.leave()
-        raise AssertionError("the second failure is always raised")
+            time.sleep(pause)
 
     async def acall(self, method: Method, request: object, times: Times, more: Metadata = ()) -> Any:
         """As `call`; cancelling it cancels the RPC."""
@@ -130,16 +150,16 @@ class ServerChannel:
         if wire is not self._shared and loop not in self._ends:
             self._ends[loop] = self._until_shutdown(loop, wire.channel)
             await anext(self._ends[loop])
-        call = wire.bound(method)
-        for last in (False, True):
-            if not wire.connected:
+        call, seconds, retries = wire.bound(method), times.call_seconds, Retries(time.monotonic())
+        while True:
+            if wire.must_connect():
                 await self._aconnect(wire, run, times.connect_seconds)
             try:
                 metadata = service_metadata(self.config) + more
-                return await run(call, request, timeout=times.call_seconds, metadata=metadata)
+                return await run(call, request, timeout=seconds, metadata=metadata)
             except grpc.RpcError as error:
-                self._failed(wire, error, last=last)
-        raise AssertionError("the second failure is always raised")
+                pause, seconds = self._failed(wire, error, retries, times)
+            await asyncio.sleep(pause)
 
     def _wire_of(self, loop: asyncio.AbstractEventLoop) -> Wire:
         with _lock:
@@ -168,32 +188,66 @@ class ServerChannel:
         self._own.pop(loop, None)
         self._ends.pop(loop, None)
 
-    def _failed(self, wire: Wire, error: grpc.RpcError, *, last: bool) -> None:
-        wire.connected = False
-        if last or not never_sent(error):
+    def _failed(self, wire: Wire, error: grpc.RpcError, retries: Retries, times: Times) -> tuple[float, float]:
+        """After how many seconds to try again, and for how many; raises RPCError where that may not be."""
+        refused = stream_refused(error)
+        wire.connected = wire.connected and refused
+        if refused:
+            again = retries.after_refusal(time.monotonic(), times.call_seconds)
+        else:
+            again = retries.after_no_connection(times.call_seconds) if never_sent(error) else None
+        if again is None:
             raise failure_of(error, self.address) from error
+        return again
 
     def _connect(self, seconds: float) -> None:
         _gate.enter()
         try:
-            self._shared.probe(b"", timeout=seconds, wait_for_ready=True)
-        except grpc.RpcError as error:
-            self._probed(error, seconds)
+            self._probe(seconds)
         finally:
             _gate.leave()
         self._shared.connected = True
 
+    def _probe(self, seconds: float) -> None:
+        try:
+            self._shared.probe(b"", timeout=seconds, wait_for_ready=True)
+        except grpc.RpcError as error:
+            if self._has_answered(self._shared, error):
+                return
+        try:
+            self._shared.probe(b"", timeout=_WHY_SECONDS)
+        except grpc.RpcError as error:
+            self._explain(self._shared, error, seconds)
+
     async def _aconnect(self, wire: Wire, run: Callable[..., Awaitable[Any]], seconds: float) -> None:
+        await self._aprobe(wire, run, seconds)
+        wire.connected = True
+
+    async def _aprobe(self, wire: Wire, run: Callable[..., Awaitable[Any]], seconds: float) -> None:
         try:
             await run(wire.probe, b"", timeout=seconds, wait_for_ready=True)
         except grpc.RpcError as error:
-            self._probed(error, seconds)
-        wire.connected = True
+            if self._has_answered(wire, error):
+                return
+        try:
+            await run(wire.probe, b"", timeout=_WHY_SECONDS)
+        except grpc.RpcError as error:
+            self._explain(wire, error, seconds)
 
-    def _probed(self, error: Any, seconds: float) -> None:
-        """A refusal is an answer too: there is a connection."""
+    def _has_answered(self, wire: Wire, error: Any) -> bool:
+        """A refusal is an answer too; and where other calls take all streams, their connection is answer enough."""
+        busy = _gate.calls > 1
+        return error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED or (busy and wire.is_ready)
+
+    def _explain(self, wire: Wire, error: Any, seconds: float) -> None:
+        """Raises ServiceUnavailableError with what gRPC says of its last attempt to connect."""
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise not_reached(self.address, f"not within {seconds:g} s") from error
+            why = "it accepts connections, but does not answer" if wire.is_ready else "it does not answer"
+        elif never_sent(error):
+            why = error.details()
+        else:
+            return
+        raise not_reached(self.address, f"not within {seconds:g} s: {why}") from error
 
 
 async def _run(call: Any, request: object, **options: Any) -> Any:

@@ -19,7 +19,7 @@ from django_cfg.errors import (
     UnauthorizedError,
 )
 
-__all__ = ["failure_of", "never_sent", "not_reached"]
+__all__ = ["failure_of", "never_sent", "not_reached", "stream_refused"]
 
 Code = grpc.StatusCode
 
@@ -30,6 +30,9 @@ _NEVER_SENT = (
     "no address added out of total",
 )
 """How grpcio's text begins where there was no connection; with any other one the call may have been sent."""
+
+_REFUSED_STREAM = "Received RST_STREAM with error code 7"
+"""HTTP/2's REFUSED_STREAM (RFC 9113, 8.7): the server has certainly not processed the call."""
 
 _TOO_LARGE = "message larger than max"
 """In grpcio's text, whoever of the two has refused it."""
@@ -86,6 +89,8 @@ _GRPC_STATUS: Mapping[grpc.StatusCode, Callable[[str], RPCError]] = {
 def failure_of(error: grpc.RpcError, address: str) -> RPCError:
     """The exception for a caller, whatever the status."""
     code, text = _status(error)
+    if stream_refused(error):
+        return ServiceUnavailableError(f"the server at {address} takes no more calls at once, nothing has run: {text}")
     if never_sent(error):
         return not_reached(address, text)
     return _GRPC_STATUS[code](f"{address}: {code.name} {text}".rstrip())
@@ -95,6 +100,14 @@ def never_sent(error: grpc.RpcError) -> bool:
     """Whether the server has certainly not seen the call; False where that is not known."""
     code, text = _status(error)
     return code is Code.UNAVAILABLE and text.startswith(_NEVER_SENT)
+
+
+def stream_refused(error: grpc.RpcError) -> bool:
+    """Whether the connection was there and had no room for one more call, which nobody has seen then."""
+    code, text = _status(error)
+    return code is Code.UNAVAILABLE and text.startswith(
+        (_REFUSED_STREAM, f"Stream removed (RST_STREAM ({_REFUSED_STREAM}")
+    )
 
 
 def not_reached(address: str, why: str) -> ServiceUnavailableError:

@@ -23,6 +23,11 @@ class ForkGate:
         self._reset()
         os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._reset)
 
+    @property
+    def calls(self) -> int:
+        """How many are under way now."""
+        return self._calls
+
     def enter(self) -> None:
         with self._lock:
             while self._forking:

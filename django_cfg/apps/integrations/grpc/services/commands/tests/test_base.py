@@ -17,7 +17,13 @@ from django_cfg.apps.integrations.grpc.services.commands.examples.base_client im
 from django_cfg.apps.integrations.grpc.services.commands.examples.server import FleetServicer
 from django_cfg.apps.integrations.grpc.services.commands.failures import failure_of
 from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
-from django_cfg.errors import CommandError, ConfigurationError, RPCError, ServiceUnavailableError
+from django_cfg.errors import (
+    CommandError,
+    CommandOutcomeUnknownError,
+    ConfigurationError,
+    RPCError,
+    ServiceUnavailableError,
+)
 
 
 class PlainClient(StreamingCommandClient[pb2.Command]):
@@ -188,3 +194,7 @@ def test_only_a_known_text_means_that_nothing_was_sent() -> None:
     )
     assert isinstance(failure_of(Ended(unavailable, "Socket closed"), "a:1"), CommandError)
     assert isinstance(failure_of(Ended(unavailable, "errors resolving a:1: not found"), "a:1"), ServiceUnavailableError)
+    for removed in (7, 8):
+        text = f"Stream removed (RST_STREAM (Received RST_STREAM with error code {removed}))"
+        kind = ServiceUnavailableError if removed == 7 else CommandOutcomeUnknownError
+        assert isinstance(failure_of(Ended(unavailable, text), "a:1"), kind)
