@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -88,6 +89,13 @@ class BidirectionalStreamingConfig(TypedSettings):
         if self.is_ping_enabled() and self.ping_interval > LONGEST_PING_INTERVAL_SECONDS:
             raise ValueError(f"ping_interval ({self.ping_interval:g} s) must be at most 60 s while pings are sent")
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """With those changes, checked as if it were made anew; pydantic's own form would take anything."""
+        if not update:
+            return super().model_copy(deep=deep)
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate({**given, **update})
 
     def is_ping_enabled(self) -> bool:
         return self.ping_strategy is not PingStrategy.DISABLED

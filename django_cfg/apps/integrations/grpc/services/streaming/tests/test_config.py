@@ -55,6 +55,30 @@ def test_what_cannot_work_is_refused(given: dict[str, object], told: str) -> Non
         BidirectionalStreamingConfig.model_validate(given)
 
 
+@pytest.mark.parametrize(
+    ("update", "told"),
+    [
+        ({"max_queue_size": 0}, "greater than 0"),
+        ({"max_que_size": 5}, "did you mean 'max_queue_size'"),
+        ({"ping_interval": 100.0}, "must not be less than ping_interval"),
+        ({"queue_timeout": "x"}, "valid number"),
+    ],
+)
+def test_changes_of_a_preset_are_checked(update: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        ConfigPresets.PRODUCTION.model_copy(update=update)
+
+
+def test_a_changed_preset_is_what_the_constructor_would_make() -> None:
+    changed = ConfigPresets.LOW_LATENCY.model_copy(update={"ping_strategy": "disabled", "max_queue_size": 7})
+
+    assert changed.ping_strategy is PingStrategy.DISABLED
+    assert not changed.is_ping_enabled()
+    assert (changed.max_queue_size, changed.ping_timeout) == (7, 5.0)
+    assert changed.model_fields_set == {"ping_interval", "ping_timeout", "max_queue_size", "ping_strategy"}
+    assert ConfigPresets.PRODUCTION.model_copy() == ConfigPresets.PRODUCTION
+
+
 def test_a_long_interval_is_no_matter_without_pings() -> None:
     config = BidirectionalStreamingConfig(ping_strategy=PingStrategy.DISABLED, ping_interval=120)
 
