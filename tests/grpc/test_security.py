@@ -86,11 +86,14 @@ async def test_a_thief_with_another_valid_certificate_cannot_take_over_an_agent(
         assert await claim(thief, address, "bot-2") == "heard bot-2"
 
 
-async def test_guessing_is_stopped_and_expired_tokens_are_no_guesses() -> None:
-    good, expired = bearer(create_service_token("web")), bearer(await _expired())
+async def test_guessing_is_stopped_and_tokens_out_of_time_are_no_guesses() -> None:
+    good, expired, early = bearer(create_service_token("web")), bearer(_signed(-100)), bearer(_signed(3600))
     async with serving(TOKENS) as address:
         for _ in range(MOST_FAILURES + 1):
             assert await refusal(connect(TOKENS, address, expired)) == (UNAUTHENTICATED, "the token has expired")
+            code, said = await refusal(connect(TOKENS, address, early))
+            assert code is UNAUTHENTICATED
+            assert "clock" in said
         for n in range(MOST_FAILURES):
             assert (await refusal(connect(TOKENS, address, bearer(f"guess-{n}"))))[0] is UNAUTHENTICATED
         for credential in (bearer("guess"), good):
@@ -99,10 +102,11 @@ async def test_guessing_is_stopped_and_expired_tokens_are_no_guesses() -> None:
             assert "retry in" in said
 
 
-async def _expired() -> str:
+def _signed(seconds: int) -> str:
+    """A token that is good for one second, then or from then on."""
     import jwt
 
-    then = int(time.time()) - 100
+    then = int(time.time()) + seconds
     claims = {"sub": "bot-1", "aud": "grpc-agent", "iat": then, "exp": then + 1}
     return jwt.encode(claims, SECRET, "HS256", headers={"typ": "grpc-agent+jwt"})
 

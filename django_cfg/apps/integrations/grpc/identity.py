@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 LONGEST_ID = 200
-LEEWAY_SECONDS = 10.0
+LEEWAY_SECONDS = 30.0
 """By how much the clocks of those who sign and those who check may differ."""
 
 
@@ -156,10 +156,14 @@ def _in_time(header: dict[str, object], claims: dict[str, object], now: float) -
     shown = (claims["aud"], header.get("typ"))
     role = next((role for role in Role if (AUDIENCES[role], token_type(role)) == shown), None)
     subject, issued, expires = claims["sub"], claims["iat"], claims["exp"]
+    begins = claims.get("nbf", issued)
     if role is None or not (isinstance(subject, str) and is_id(subject)):
         return Refused("the token is not valid")
-    if not (isinstance(issued, int) and isinstance(expires, int)) or issued > now + LEEWAY_SECONDS:
-        return Refused("the token is not valid")
+    if not (isinstance(issued, int) and isinstance(expires, int) and isinstance(begins, int)):
+        return Refused("the token is not valid", guessed=False)
+    if (early := max(issued, begins) - now) > LEEWAY_SECONDS:
+        text = f"the token is valid in {early:.0f} s only: the clock of who signed it, or the server's, is wrong"
+        return Refused(text, guessed=False)
     if expires + LEEWAY_SECONDS <= now:
         return Refused("the token has expired", guessed=False)
     return Caller(role, subject)

@@ -42,7 +42,19 @@ def test_a_token_counts_until_it_expires_by_the_given_clock() -> None:
     assert identify(given, TOKENS, NOW + 60 + LEEWAY_SECONDS - 1) == AGENT
     assert identify(given, TOKENS, NOW + 60 + LEEWAY_SECONDS) == Refused("the token has expired", guessed=False)
     assert identify(given, TOKENS, NOW - LEEWAY_SECONDS) == AGENT
-    assert identify(given, TOKENS, NOW - LEEWAY_SECONDS - 1) == Refused("the token is not valid")
+    assert LEEWAY_SECONDS == 30
+    _assert_early(token(), NOW - LEEWAY_SECONDS - 1)
+    _assert_early(token(iat=int(NOW) - 100, nbf=int(NOW)), NOW - LEEWAY_SECONDS - 1)
+    assert identify(Credentials(bearer_token=token(nbf=int(NOW))), TOKENS, NOW - LEEWAY_SECONDS) == AGENT
+
+
+def _assert_early(bearer_token: str, now: float) -> None:
+    """Whoever has the secret guesses nothing, and is told where to look."""
+    found = identify(Credentials(bearer_token=bearer_token), TOKENS, now)
+    assert isinstance(found, Refused)
+    assert not found.guessed
+    assert "in 31 s" in found.reason
+    assert "clock" in found.reason
 
 
 def test_nothing_is_believed_where_nothing_is_configured_for_it() -> None:
