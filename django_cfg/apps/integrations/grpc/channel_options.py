@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 
-__all__ = ["client_options", "server_options"]
+__all__ = ["OTHER_RPCS", "client_options", "server_options"]
 
 Options = list[tuple[str, int | str]]
 
+OTHER_RPCS = 1_000
+"""RPCs at once beside agents' streams; further ones are refused with RESOURCE_EXHAUSTED."""
 _WAITING_RPCS = 50_000
 _MOST_WAITING_RPCS = 60_000
 _HANDSHAKE_SECONDS = 20.0
@@ -23,7 +25,7 @@ def server_options(config: GRPCConfig) -> Options:
         # By default from about 1,000 RPCs that wait to be accepted some are rejected: a fleet that reconnects is more.
         ("grpc.server.max_pending_requests", _WAITING_RPCS),
         ("grpc.server.max_pending_requests_hard_limit", _MOST_WAITING_RPCS),
-        ("grpc.max_concurrent_streams", config.max_concurrent_streams or config.max_agents),
+        ("grpc.max_concurrent_streams", config.max_concurrent_streams or config.max_agents + OTHER_RPCS),
         # A connection that never finishes its handshake is held for two minutes by default.
         ("grpc.server_handshake_timeout_ms", _ms(_HANDSHAKE_SECONDS)),
         # Clients' own keepalive on an idle stream is answered with GOAWAY "too_many_pings" if it is below this.

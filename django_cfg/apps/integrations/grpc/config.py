@@ -47,7 +47,7 @@ class GRPCConfig(TypedSettings):
     max_message_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="The largest message accepted")
     max_agents: int = Field(default=10_000, gt=0, description="Agents' streams at once")
     max_concurrent_streams: int | None = Field(
-        default=None, gt=0, description="Streams at once of one connection; none: as many as `max_agents`"
+        default=None, gt=0, description="Streams at once of one connection; none: 1000 more than `max_agents`"
     )
 
     keepalive_seconds: float = Field(default=20.0, gt=0, description="Silence after which the server pings a client")

@@ -12,7 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from django_cfg.apps.integrations.grpc.agents_view import add_agents_view
-from django_cfg.apps.integrations.grpc.channel_options import server_options
+from django_cfg.apps.integrations.grpc.channel_options import OTHER_RPCS, server_options
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.credentials import server_credentials
 from django_cfg.apps.integrations.grpc.interceptors import UNARY_LANES, Admission
@@ -25,8 +25,6 @@ __all__ = ["CommandServer", "bind_server", "build_server"]
 
 logger = logging.getLogger("django_cfg.grpc")
 
-OTHER_RPCS = 1_000
-"""RPCs at once beside agents' streams; further ones are refused with RESOURCE_EXHAUSTED."""
 CLOSE_SECONDS = 1.0
 """For RPCs that have not ended by themselves when draining is over."""
 

@@ -191,7 +191,7 @@ def test_channel_arguments_follow_the_settings() -> None:
     assert server["grpc.server.max_pending_requests_hard_limit"] > server["grpc.server.max_pending_requests"]  # type: ignore[operator]
     assert server["grpc.http2.min_ping_interval_without_data_ms"] == 3000
     assert server["grpc.max_concurrent_streams"] == 7
-    assert dict(server_options(GRPCConfig(max_agents=9)))["grpc.max_concurrent_streams"] == 9
+    assert dict(server_options(GRPCConfig(max_agents=9)))["grpc.max_concurrent_streams"] > 9
     assert client["grpc.ssl_target_name_override"] == "fleet.example"
     for options, keepalive_ms in ((server, 2500), (client, 40_000)):
         assert options["grpc.keepalive_time_ms"] == keepalive_ms
