@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Literal
+import os
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from django_cfg.apps.integrations.grpc.hosts import is_host
 from django_cfg.typed_settings import TypedSettings
 
 __all__ = ["GRPCConfig", "is_loopback"]
 
 SHORTEST_SECRET = 32
+LARGEST_MESSAGE_BYTES = 2_000_000_000
+"""gRPC counts in 32 bits with a sign: bytes, streams, and milliseconds."""
+MOST_STREAMS = 1_000_000
+LONGEST_SECONDS = 2_000_000
+
+
+def _as_text(path: object) -> object:
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+File = Annotated[str, BeforeValidator(_as_text)]
+"""A `Path` will do as well."""
 
 
 class GRPCConfig(TypedSettings):
@@ -20,13 +34,13 @@ class GRPCConfig(TypedSettings):
     host: str = Field(default="127.0.0.1", min_length=1, description="Address of the server")
     port: int = Field(default=50051, ge=0, le=65535, description="Port of the server; 0: any free one")
 
-    tls_certificate: str = Field(default="", description="The server's certificate, with its chain; none: no TLS")
-    tls_key: str = Field(default="", description="Private key of `tls_certificate`")
-    client_ca: str = Field(default="", description="Who signs clients' certificates; given: each must show one (mTLS)")
-    server_ca: str = Field(default="", description="Whom this project's clients trust; none: the well-known ones")
+    tls_certificate: File = Field(default="", description="The server's certificate, with its chain; none: no TLS")
+    tls_key: File = Field(default="", description="Private key of `tls_certificate`")
+    client_ca: File = Field(default="", description="Who signs clients' certificates; given: each must show one (mTLS)")
+    server_ca: File = Field(default="", description="Whom this project's clients trust; none: the well-known ones")
     tls_server_name: str = Field(default="", description="Name in the server's certificate, if it is not the address")
-    client_certificate: str = Field(default="", description="Certificate of this project's clients, for mTLS")
-    client_key: str = Field(default="", description="Private key of `client_certificate`")
+    client_certificate: File = Field(default="", description="Certificate of this project's clients, for mTLS")
+    client_key: File = Field(default="", description="Private key of `client_certificate`")
 
     agent_tokens: Literal["off", "required"] = Field(
         default="off", description="Whether each agent must show a signed token"
@@ -44,21 +58,37 @@ class GRPCConfig(TypedSettings):
         default_factory=list[str], description="Names in certificates (DNS or URI) that services show"
     )
 
-    max_message_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="The largest message accepted")
-    max_agents: int = Field(default=10_000, gt=0, description="Agents' streams at once")
+    max_message_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=1024, le=LARGEST_MESSAGE_BYTES, description="The largest message accepted"
+    )
+    max_agents: int = Field(default=10_000, gt=0, le=MOST_STREAMS, description="Agents' streams at once")
     max_concurrent_streams: int | None = Field(
-        default=None, gt=0, description="Streams at once of one connection; none: 1000 more than `max_agents`"
+        default=None,
+        gt=0,
+        le=MOST_STREAMS,
+        description="Streams at once of one connection; none: 1000 more than `max_agents`",
     )
 
-    keepalive_seconds: float = Field(default=20.0, gt=0, description="Silence after which the server pings a client")
+    keepalive_seconds: float = Field(
+        default=20.0, gt=0, le=LONGEST_SECONDS, description="Silence after which the server pings a client"
+    )
     keepalive_timeout_seconds: float = Field(
-        default=10.0, gt=0, description="How long a ping may stay unanswered before the connection is closed"
+        default=10.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="How long a ping may stay unanswered before the connection is closed",
     )
     client_keepalive_seconds: float = Field(
-        default=30.0, gt=0, description="Silence after which this project's clients and agents ping the server"
+        default=30.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Silence after which this project's clients and agents ping the server",
     )
     min_ping_interval_seconds: float = Field(
-        default=10.0, gt=0, description="Clients that ping an idle connection more often are sent away"
+        default=10.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Clients that ping an idle connection more often are sent away",
     )
     drain_seconds: float = Field(
         default=10.0, ge=0, le=600, description="How long what runs may take to finish when the server ends"
@@ -66,6 +96,13 @@ class GRPCConfig(TypedSettings):
     reflection: bool | None = Field(
         default=None, description="Whether clients may ask which methods there are; none: under `DEBUG` only"
     )
+
+    @field_validator("host")
+    @classmethod
+    def _host_alone(cls, host: str) -> str:
+        if not is_host(host):
+            raise ValueError("it must be a name or an IP address alone; the port is 'port'")
+        return host
 
     @field_validator("token_secret")
     @classmethod

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from django.conf import settings
 from django.test import override_settings
@@ -15,6 +17,7 @@ from django_cfg.apps.integrations.grpc.channel_options import client_options, se
 from django_cfg.apps.integrations.grpc.checks import check_configuration, check_deployment
 from django_cfg.apps.integrations.grpc.conf import get_config
 from django_cfg.apps.integrations.grpc.config import GRPCConfig, is_loopback
+from django_cfg.apps.integrations.grpc.server import build_server
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.secrets import derive_secret
 
@@ -40,6 +43,14 @@ def test_the_parts_settings_are_one_key() -> None:
         ({"service_sans": ["web"]}, "service_sans needs client_ca"),
         ({"agent_tokens": "on"}, "agent_tokens"),
         ({"keepalive_seconds": 0}, "keepalive_seconds"),
+        ({"host": "localhost:50051"}, r"settings.GRPC\['host'\]: it must be a name or an IP address alone"),
+        ({"max_message_bytes": 2**32}, "max_message_bytes"),
+        ({"max_agents": 2**32}, "max_agents"),
+        ({"max_concurrent_streams": 2**32}, "max_concurrent_streams"),
+        ({"keepalive_seconds": 1e9}, "keepalive_seconds"),
+        ({"keepalive_timeout_seconds": 1e9}, "keepalive_timeout_seconds"),
+        ({"client_keepalive_seconds": 1e9}, "client_keepalive_seconds"),
+        ({"min_ping_interval_seconds": 1e9}, "min_ping_interval_seconds"),
         ([], "must be a dict, not list"),
     ],
 )
@@ -47,6 +58,23 @@ def test_what_does_not_fit_is_an_error_that_names_it(given: Any, said: str) -> N
     with override_settings(GRPC=given), pytest.raises(ConfigurationError, match=said) as error:
         get_config()
     assert "short" not in str(error.value)
+
+
+def test_files_may_be_paths(tmp_path: Path) -> None:
+    with override_settings(GRPC={"tls_certificate": tmp_path / "c.pem", "tls_key": tmp_path / "k.pem"}):
+        assert get_config().tls_certificate == f"{tmp_path}/c.pem"
+
+
+async def test_the_highest_limits_are_ones_that_grpc_takes() -> None:
+    largest = GRPCConfig(
+        max_message_bytes=2_000_000_000, max_agents=1_000_000, keepalive_seconds=2e6, client_keepalive_seconds=2e6
+    )
+    server = build_server(largest)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", client_options(largest)) as channel:
+        await asyncio.wait_for(channel.channel_ready(), 20)
+    await server.stop(0)
 
 
 def test_a_development_secret_exists_under_debug_only() -> None:
@@ -191,7 +219,7 @@ def test_channel_arguments_follow_the_settings() -> None:
     assert server["grpc.server.max_pending_requests_hard_limit"] > server["grpc.server.max_pending_requests"]  # type: ignore[operator]
     assert server["grpc.http2.min_ping_interval_without_data_ms"] == 3000
     assert server["grpc.max_concurrent_streams"] == 7
-    assert dict(server_options(GRPCConfig(max_agents=9)))["grpc.max_concurrent_streams"] > 9
+    assert int(dict(server_options(GRPCConfig(max_agents=9)))["grpc.max_concurrent_streams"]) > 9
     assert client["grpc.ssl_target_name_override"] == "fleet.example"
     for options, keepalive_ms in ((server, 2500), (client, 40_000)):
         assert options["grpc.keepalive_time_ms"] == keepalive_ms

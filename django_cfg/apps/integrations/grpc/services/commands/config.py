@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from django_cfg.apps.integrations.grpc.hosts import is_host
 from django_cfg.errors import ConfigurationError
 
 __all__ = ["CommandClientConfig"]
@@ -30,14 +31,25 @@ class CommandClientConfig:
     def __post_init__(self) -> None:
         for name in _TIMEOUTS:
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
+            if not (_is_number(value) and math.isfinite(value) and value >= 0):
                 raise ConfigurationError(f"{name} must be a number of seconds from 0 on, not {value!r}")
         if not self.connect_timeout or not self.call_timeout:
             raise ConfigurationError("connect_timeout and call_timeout must be above 0: nothing answers in no time")
-        if not self.grpc_host:
-            raise ConfigurationError("grpc_host must name a host; leave it out for 'localhost'")
-        if self.grpc_port is not None and not 1 <= self.grpc_port <= _HIGHEST_PORT:
+        if not isinstance(self.grpc_host, str) or not is_host(self.grpc_host):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"grpc_host must name a host alone, such as 'fleet.example.com', not {self.grpc_host!r}; the port is"
+                " grpc_port"
+            )
+        if self.grpc_port is not None and not _is_port(self.grpc_port):
             raise ConfigurationError(
                 f"grpc_port must be from 1 to {_HIGHEST_PORT}, not {self.grpc_port!r}; leave it out (None) for the"
                 " port of settings.GRPC"
             )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _HIGHEST_PORT

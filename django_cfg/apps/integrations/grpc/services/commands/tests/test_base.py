@@ -97,7 +97,16 @@ def test_the_limits_without_a_config() -> None:
     [
         ({"grpc_port": 0}, "grpc_port must be from 1 to 65535, not 0"),
         ({"grpc_port": 65536}, "grpc_port must be from 1"),
+        ({"grpc_port": "50051"}, "grpc_port must be from 1 to 65535, not '50051'"),
+        ({"grpc_port": True}, "grpc_port must be from 1 to 65535, not True"),
         ({"grpc_host": ""}, "grpc_host must name a host"),
+        ({"grpc_host": " "}, "grpc_host must name a host"),
+        ({"grpc_host": "localhost:50051"}, "not 'localhost:50051'; the port is grpc_port"),
+        ({"grpc_host": "http://localhost"}, "grpc_host must name a host alone"),
+        ({"grpc_host": "[::1]"}, "grpc_host must name a host alone"),
+        ({"grpc_host": 7}, "grpc_host must name a host alone"),
+        ({"connect_timeout": "3"}, "connect_timeout must be a number of seconds from 0 on, not '3'"),
+        ({"queue_timeout": None}, "queue_timeout must be a number"),
         ({"connect_timeout": 0}, "must be above 0"),
         ({"call_timeout": 0}, "must be above 0"),
         ({"queue_timeout": -1}, "queue_timeout must be a number of seconds from 0"),
@@ -109,7 +118,7 @@ def test_limits_that_cannot_work(given: dict[str, Any], message: str) -> None:
         CommandClientConfig(**given)
 
 
-@pytest.mark.parametrize("given", [{"grpc_port": 0}, {"grpc_host": ""}])
+@pytest.mark.parametrize("given", [{"grpc_port": 0}, {"grpc_host": ""}, {"grpc_host": "localhost:50051"}])
 def test_an_empty_address_is_no_default(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         FleetCommandClient("bot-1", **given)
