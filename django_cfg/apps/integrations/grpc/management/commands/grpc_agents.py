@@ -48,7 +48,7 @@ class Command(BaseCommand):
         try:
             require_grpc()
             config = get_config()
-            here = local_name(config.host)
+            here = local_name(config)
             host, port = parse_address(addrport, here) if addrport else (here, config.port)
             return _list(config, dialled_address(host, port, config), timeout_seconds)
         except ConfigurationError as error:

@@ -7,12 +7,18 @@ from django_cfg.errors import ConfigurationError
 
 __all__ = ["dialled_address", "local_name"]
 
-_THIS_MACHINE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+_THIS_MACHINE = ("127.0.0.1", "::1")
 
 
-def local_name(host: str) -> str:
-    """Of what a server listens on: one that listens everywhere, or on this machine only, is reached as localhost."""
-    return "localhost" if host in _THIS_MACHINE else host
+def local_name(settings: GRPCConfig) -> str:
+    """Of what a server listens on: one that listens everywhere, or on this machine only, is reached as localhost.
+
+    With TLS an address that was given stays as it is: it may be what the certificate names.
+    """
+    host = settings.host
+    is_named = settings.uses_tls and "host" in settings.model_fields_set
+    return "localhost" if host in _EVERYWHERE or (host in _THIS_MACHINE and not is_named) else host
 
 
 def dialled_address(host: str, port: int | None, settings: GRPCConfig) -> str:

@@ -77,7 +77,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
 
     def get_grpc_address(self) -> str:
         settings = get_config()
-        host = self.config.grpc_host if self._host_is_given else local_name(settings.host)
+        host = self.config.grpc_host if self._host_is_given else local_name(settings)
         return dialled_address(host, self.config.grpc_port, settings)
 
     async def send_command(self, command: TCommand) -> bool:

@@ -64,6 +64,22 @@ def test_the_address_of_the_settings(settings: Any, listens_at: str, address: st
     assert FleetCommandClient("bot-1").get_grpc_address() == address
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ({}, "localhost:50051"),
+        ({"host": "127.0.0.1"}, "127.0.0.1:50051"),
+        ({"host": "::1"}, "[::1]:50051"),
+        ({"host": "0.0.0.0"}, "localhost:50051"),  # noqa: S104 - a setting
+    ],
+)
+def test_the_address_of_settings_with_tls_is_what_the_certificate_may_name(
+    settings: Any, given: dict[str, str], address: str
+) -> None:
+    settings.GRPC = {"tls_server_name": "", "server_ca": "ca.pem", **given}
+    assert FleetCommandClient("bot-1").get_grpc_address() == address
+
+
 def test_an_address_of_its_own(settings: Any) -> None:
     settings.GRPC = {"host": "10.1.2.3", "port": 6000}
     config = CommandClientConfig(grpc_host="fleet.internal", grpc_port=7000)
