@@ -46,6 +46,9 @@ MISTAKES = {
     "a syntax error": ("x = 1\ndef grpc_handlers(server:\n", 2, "SyntaxError"),
     "no function": ("x = 1\n", 1, "there must be a function `def grpc_handlers(server): ...`"),
     "an async function": ("async def grpc_handlers(server): ...\n", 1, "not async"),
+    "no argument": ("\ndef grpc_handlers(): ...\n", 2, "must take one argument, the server"),
+    "an end of the process": ("import sys\n\ndef grpc_handlers(server):\n    sys.exit(0)\n", 4, "SystemExit"),
+    "an end at import": ("import sys\nsys.exit()\n", 2, "SystemExit"),
     "a returned list": (
         "\ndef grpc_handlers(server):\n    return []\n",
         2,
@@ -69,3 +72,40 @@ def test_two_apps_cannot_serve_one_name(project: Project) -> None:
     with project.configure().manage("rungrpc", "--noreload") as server:
         assert server.wait() == 1
         assert f"second: {second}:14: {first}:14 has registered test.Echo already" in server.log
+
+
+QUERIES = """
+from django.db import connection
+
+def names():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 'one row'")
+        return cursor.fetchone()
+
+print("at import", names(), flush=True)
+
+def grpc_handlers(server):
+    import asyncio
+    asyncio.get_running_loop().call_soon(late)
+    print("in the function", names(), flush=True)
+
+def late():
+    print("connected later", connection.connection is not None, flush=True)
+    try:
+        names()
+    except Exception as error:
+        print(type(error).__name__, flush=True)
+"""
+
+
+def test_handlers_may_query_the_database_before_anything_is_served(project: Project) -> None:
+    project.add_app("fleet", QUERIES)
+    settings = project.configure().directory / "site_settings.py"
+    database = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": f"{project.directory}/db.sqlite3"}}
+    settings.write_text(f"{settings.read_text()}DATABASES = {database!r}\n")
+    with project.manage("rungrpc", "--noreload") as server:
+        server.until_serving()
+        server.until_logged("connected later False").until_logged("SynchronousOnlyOperation")
+        assert "at import ('one row',)" in server.log
+        assert "in the function ('one row',)" in server.log
+        assert server.end() == 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 
+from django_cfg.apps.integrations.grpc.services.discovery.orm import orm_in_event_loop
 from django_cfg.errors import RegistrationError
 
 if TYPE_CHECKING:
@@ -36,12 +37,17 @@ class RegisteredService:
 
 def register_handlers(server: grpc.aio.Server) -> list[RegisteredService]:
     """Calls each app's function once; raises RegistrationError that names app, file and line."""
+    with orm_in_event_loop():
+        return _registered(server)
+
+
+def _registered(server: grpc.aio.Server) -> list[RegisteredService]:
     registered: dict[str, RegisteredService] = {}
     for app in apps.get_app_configs():
         if app.module is None or not module_has_submodule(app.module, MODULE):
             continue
         function = _function(app.name)
-        source = f"{inspect.getsourcefile(function)}:{function.__code__.co_firstlineno}"
+        source = _source(function)
         for name in _call(function, server, app.name, source):
             if other := registered.get(name):
                 raise RegistrationError(f"{app.name}: {source}: {other.source} has registered {name} already")
@@ -52,7 +58,7 @@ def register_handlers(server: grpc.aio.Server) -> list[RegisteredService]:
 def _function(app: str) -> Callable[[Any], object]:
     try:
         module = import_module(f"{app}.{MODULE}")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(error, app) from error
     function = getattr(module, MODULE, None)
     if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
@@ -60,14 +66,28 @@ def _function(app: str) -> Callable[[Any], object]:
             f"{app}: {module.__file__}:1: there must be a function `def {MODULE}(server): ...`, not async, "
             f"which adds servicers to the server"
         )
+    _check_takes_server(function, app)
     return function
+
+
+def _check_takes_server(function: Callable[..., object], app: str) -> None:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError as error:
+        raise RegistrationError(
+            f"{app}: {_source(function)}: {MODULE} must take one argument, the server: {error}"
+        ) from error
+
+
+def _source(function: Callable[..., object]) -> str:
+    return f"{inspect.getsourcefile(function)}:{function.__code__.co_firstlineno}"
 
 
 def _call(function: Callable[[Any], object], server: grpc.aio.Server, app: str, source: str) -> list[str]:
     recorder = _Recorder(server)
     try:
         returned = function(recorder)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(error, app) from error
     if returned is not None:
         raise RegistrationError(
@@ -77,7 +97,7 @@ def _call(function: Callable[[Any], object], server: grpc.aio.Server, app: str, 
     return list(recorder.names)
 
 
-def _failure(error: Exception, app: str) -> RegistrationError:
+def _failure(error: Exception | SystemExit, app: str) -> RegistrationError:
     """Names the innermost line in that app's `grpc_handlers.py`, or where the error was raised."""
     if isinstance(error, SyntaxError):
         file, line = error.filename, error.lineno
