@@ -6,13 +6,14 @@ import dataclasses
 from abc import ABC
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from uuid import UUID
 
 from asgiref.sync import async_to_sync
 
 from django_cfg.apps.integrations.grpc.conf import get_config
 from django_cfg.apps.integrations.grpc.extra import require_grpc
 from django_cfg.apps.integrations.grpc.services.commands.address import dialled_address, local_name
-from django_cfg.apps.integrations.grpc.services.commands.config import CommandClientConfig
+from django_cfg.apps.integrations.grpc.services.commands.config import CommandClientConfig, HostOfSettings
 from django_cfg.apps.integrations.grpc.services.commands.order import Order, checked_seconds
 from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service
 from django_cfg.errors import ClientNotConnectedError, CommandError, CommandTimeoutError
@@ -40,7 +41,8 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
     """Safe to share between threads and event loops; opens nothing before its first command.
 
     A subclass sets `stub_class` and `request_class` of its protocol, or overrides `_send_via_grpc`. In the process that
-    runs the service named `service_name`, or with a `streaming_service`, commands go straight to the agent's queue.
+    runs the service named `service_name`, or with a `streaming_service`, commands go straight to the agent's queue; not
+    where `grpc_host` or `grpc_port` names a server.
     """
 
     stub_class: ClassVar[Any] = None
@@ -53,23 +55,21 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
 
     def __init__(
         self,
-        client_id: str,
+        client_id: str | int | UUID,
         streaming_service: BidirectionalStreamingService[Any, TCommand] | None = None,
         config: CommandClientConfig | None = None,
         grpc_port: int | None = None,
         grpc_host: str | None = None,
     ) -> None:
-        """Without `config`, `settings.GRPC` says where the server is; `grpc_host` and `grpc_port` win over both."""
-        if not client_id:
-            raise ValueError("client_id must name an agent")
+        """`settings.GRPC` says where the server is, but for what `config` names; `grpc_host` and `grpc_port` win."""
         given: dict[str, Any] = {"grpc_host": grpc_host, "grpc_port": grpc_port}
-        self.client_id = client_id
+        self.client_id = _agent_id(client_id)
         changes = {key: value for key, value in given.items() if value is not None}
         self.config = config or _DEFAULTS
         if changes:
             self.config = dataclasses.replace(self.config, **changes)
         self._streaming_service = streaming_service
-        self._host_is_given = config is not None or grpc_host is not None
+        self._is_addressed = bool(changes)
 
     def is_same_process(self) -> bool:
         """Whether commands go straight to the agent's queue; asked anew for each command."""
@@ -77,7 +77,8 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
 
     def get_grpc_address(self) -> str:
         settings = get_config()
-        host = self.config.grpc_host if self._host_is_given else local_name(settings)
+        given = self.config.grpc_host
+        host = local_name(settings) if isinstance(given, HostOfSettings) else given
         return dialled_address(host, self.config.grpc_port, settings)
 
     async def send_command(self, command: TCommand) -> bool:
@@ -139,7 +140,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
         return await self._remote().asend(self.client_id, command)
 
     def _local(self) -> BidirectionalStreamingService[Any, TCommand] | None:
-        if self._streaming_service is not None or not self.service_name:
+        if self._streaming_service is not None or self._is_addressed or not self.service_name:
             return self._streaming_service
         return get_streaming_service(self.service_name)
 
@@ -165,6 +166,17 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
             self.get_grpc_address(),
             self.config,
         )
+
+
+def _agent_id(given: object) -> str:
+    """A row's primary key is taken for its text: agents know themselves by no other."""
+    if isinstance(given, int | UUID) and not isinstance(given, bool):
+        return str(given)
+    if not isinstance(given, str):
+        raise TypeError(f"client_id must be an agent's id: a text, an int or a UUID, not {given!r:.60}")
+    if not given:
+        raise ValueError("client_id must name an agent, and is empty")
+    return given
 
 
 @cache

@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from django_cfg.apps.integrations.grpc.hosts import is_host
 from django_cfg.errors import ConfigurationError
 
-__all__ = ["CommandClientConfig"]
+__all__ = ["CommandClientConfig", "HostOfSettings"]
 
 _HIGHEST_PORT = 65_535
 _TIMEOUTS = ("queue_timeout", "connect_timeout", "call_timeout")
+
+
+class HostOfSettings(str):
+    """Unlike the same text given by somebody, only what stands there where nobody has given a host."""
+
+    __slots__ = ()
+
+
+HOST_OF_SETTINGS = HostOfSettings("localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +33,8 @@ class CommandClientConfig:
     """Seconds to wait for a connection to the server, which is kept and used again."""
     call_timeout: float = 5.0
     """Seconds to wait for the server's answer, and for the agent's where a call names no other time."""
-    grpc_host: str = "localhost"
+    grpc_host: str = HOST_OF_SETTINGS
+    """That of `settings.GRPC` where none is given."""
     grpc_port: int | None = None
     """None is the port of `settings.GRPC`."""
 

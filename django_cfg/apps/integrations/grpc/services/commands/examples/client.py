@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
+from uuid import UUID
 
 from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
 from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient
@@ -25,7 +26,7 @@ class Row(HasStatus, HasConfig, Protocol):
 class CommandClient:
     """`model` is the bot's row, if there is one; it changes only when the bot has confirmed a command."""
 
-    def __init__(self, client_id: str, *, model: Row | None = None, **options: Any) -> None:
+    def __init__(self, client_id: str | int | UUID, *, model: Row | None = None, **options: Any) -> None:
         """`options` are those of StreamingCommandClient."""
         self.client = FleetCommandClient(client_id, **options)
         self.model = model

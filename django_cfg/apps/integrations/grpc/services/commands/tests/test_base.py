@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
+import uuid
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -14,6 +16,7 @@ from django_cfg.apps.integrations.grpc.services.commands.base import CommandClie
 from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
 from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2_grpc as pb2_grpc
 from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient
+from django_cfg.apps.integrations.grpc.services.commands.examples.client import CommandClient
 from django_cfg.apps.integrations.grpc.services.commands.examples.server import FleetServicer
 from django_cfg.apps.integrations.grpc.services.commands.failures import failure_of
 from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
@@ -48,6 +51,16 @@ def test_the_mode_is_chosen_for_each_command() -> None:
 
     register_streaming_service("fleet", service)
     assert client.is_same_process()
+    assert FleetCommandClient("bot-1", config=CommandClientConfig(call_timeout=9)).is_same_process()
+
+
+def test_an_address_in_the_arguments_is_that_of_another_process() -> None:
+    service = new_service()
+    register_streaming_service("fleet", service)
+    for given in ({"grpc_host": "other"}, {"grpc_port": 7000}):
+        client = FleetCommandClient("bot-1", **given)
+        assert not client.is_same_process()
+        assert FleetCommandClient("bot-1", service, **given).is_same_process()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +100,9 @@ def test_an_address_of_its_own(settings: Any) -> None:
     assert FleetCommandClient("bot-1", config=config).get_grpc_address() == "fleet.internal:7000"
     assert FleetCommandClient("bot-1", config=config, grpc_port=7001).get_grpc_address() == "fleet.internal:7001"
     assert FleetCommandClient("bot-1", grpc_port=7002).get_grpc_address() == "10.1.2.3:7002"
-    assert FleetCommandClient("bot-1", config=CommandClientConfig()).get_grpc_address() == "localhost:6000"
+    assert FleetCommandClient("bot-1", config=CommandClientConfig(call_timeout=9)).get_grpc_address() == "10.1.2.3:6000"
+    named = CommandClientConfig(grpc_host="localhost")
+    assert FleetCommandClient("bot-1", config=named).get_grpc_address() == "localhost:6000"
     assert FleetCommandClient("bot-1", grpc_host="other").get_grpc_address() == "other:6000"
 
 
@@ -97,6 +112,7 @@ def test_a_shared_config_never_changes() -> None:
     one = FleetCommandClient("bot-1", config=shared, grpc_port=7001)
     two = FleetCommandClient("bot-2", config=shared)
     assert (one.get_grpc_address(), two.get_grpc_address()) == ("localhost:7001", "localhost:7000")
+    assert dataclasses.replace(shared, call_timeout=1).grpc_host == "localhost"
     assert shared == CommandClientConfig(grpc_port=7000)
     with pytest.raises(FrozenInstanceError):
         shared.grpc_port = 1  # type: ignore[misc]
@@ -159,6 +175,17 @@ def test_importing_it_loads_no_grpcio_and_reads_no_settings() -> None:
 def test_a_client_without_an_agent() -> None:
     with pytest.raises(ValueError, match="client_id"):
         FleetCommandClient("")
+    given: Any
+    for given in (None, True, 1.5, b"bot-1", object()):
+        with pytest.raises(TypeError, match="client_id must be an agent's id: a text, an int or a UUID, not"):
+            FleetCommandClient(given)
+
+
+def test_a_primary_key_names_the_agent_of_its_text() -> None:
+    key = uuid.uuid4()
+    assert FleetCommandClient(5).client_id == "5"
+    assert FleetCommandClient(key).client_id == str(key)
+    assert CommandClient(5).client.client_id == "5"
 
 
 async def test_a_client_without_a_protocol_says_what_is_missing() -> None:
