@@ -30,7 +30,7 @@ from django_cfg.apps.integrations.grpc.services.commands.examples.journal import
 if TYPE_CHECKING:
     from django_cfg.apps.integrations.grpc.services.commands.examples.fleet_pb2_grpc import FleetAsyncStub
 
-__all__ = ["Agent", "Rejected", "backoff_seconds"]
+__all__ = ["Agent", "Rejected", "backoff_seconds", "content_of"]
 
 logger = logging.getLogger("fleet.agent")
 
@@ -169,8 +169,10 @@ class Agent:
         if refusal := received.stream.admission.refusal(command, late_seconds):
             logger.info("%s: refused %s: %s", self._agent_id, command.command_id, refusal)
             self._report(received, pb2.Report.REJECTED, refusal)
-        elif self._journal.begin(command.command_id):
+        elif self._journal.begin(command.command_id, content := content_of(command)):
             await self._execute(received)
+        elif not self._journal.is_same(command.command_id, content):
+            self._report(received, pb2.Report.REJECTED, "another command has had this id: give each its own")
         else:
             self._repeat(received)
 
@@ -210,6 +212,15 @@ class Agent:
         """On the stream of now: the one that brought the command may have ended while it ran."""
         if self._stream is not None:
             self._stream.send(report=report)
+
+
+def content_of(command: pb2.Command) -> bytes:
+    """What is to be done: the same for a command that is sent again."""
+    content = pb2.Command()
+    content.CopyFrom(command)
+    for field in ("command_id", "agent_id", "epoch", "sent_at_ms", "expires_in_ms"):
+        content.ClearField(field)
+    return content.SerializeToString(deterministic=True)
 
 
 def backoff_seconds(failures: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
 
@@ -46,6 +47,8 @@ class Bot:
     async def _stop(self, stop: pb2.Stop) -> str:
         if self.state == pb2.STOPPED:
             return "it was stopped already"
+        if stop.HasField("grace_seconds") and not 0 <= stop.grace_seconds < math.inf:
+            raise Refused("grace_seconds must be a number from 0 on")
         self.state = pb2.STOPPING
         if stop.HasField("grace_seconds"):
             await asyncio.sleep(stop.grace_seconds)
@@ -55,7 +58,7 @@ class Bot:
     def _update(self, changes: pb2.AgentConfig) -> str:
         if changes.HasField("log_level") and changes.log_level not in LOG_LEVELS:
             raise Refused(f"log_level must be one of {', '.join(LOG_LEVELS)}")
-        if changes.HasField("interval_seconds") and not changes.interval_seconds > 0:
-            raise Refused("interval_seconds must be above 0")
+        if changes.HasField("interval_seconds") and not 0 < changes.interval_seconds < math.inf:
+            raise Refused("interval_seconds must be a number above 0")
         self.config.MergeFrom(changes)
         return f"{len(changes.ListFields())} changed"

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 from uuid import UUID
 
-from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
 from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient
+from django_cfg.apps.integrations.grpc.services.commands.examples.batch import Result, all_at_once
 from django_cfg.apps.integrations.grpc.services.commands.examples.config import Changes, HasConfig, update_config
 from django_cfg.apps.integrations.grpc.services.commands.examples.start import HasStatus, start_client
 from django_cfg.apps.integrations.grpc.services.commands.examples.stop import stop_client
-from django_cfg.apps.integrations.grpc.services.streaming import CommandResult
 
 __all__ = ["CommandClient", "batch_start", "batch_stop"]
-
-Result = CommandResult[pb2.AgentMessage]
 
 
 class Row(HasStatus, HasConfig, Protocol):
@@ -47,20 +43,18 @@ class CommandClient:
 
 
 async def batch_start(clients: Iterable[CommandClient], *, reason: str = "") -> dict[str, Result]:
-    """Results by agent id; all at the same time."""
+    """Results by agent id, as of `all_at_once`."""
     return await _all_at_once(clients, lambda one: one.start(reason=reason))
 
 
 async def batch_stop(
     clients: Iterable[CommandClient], *, reason: str = "", grace_seconds: float | None = None
 ) -> dict[str, Result]:
-    """Results by agent id; all at the same time."""
+    """Results by agent id, as of `all_at_once`."""
     return await _all_at_once(clients, lambda one: one.stop(reason=reason, grace_seconds=grace_seconds))
 
 
 async def _all_at_once(
     clients: Iterable[CommandClient], send: Callable[[CommandClient], Awaitable[Result]]
 ) -> dict[str, Result]:
-    chosen = list(clients)
-    results = await asyncio.gather(*(send(one) for one in chosen))
-    return {one.client.client_id: result for one, result in zip(chosen, results, strict=True)}
+    return await all_at_once(clients, lambda one: one.client.client_id, send)

@@ -9,7 +9,9 @@ __all__ = ["Journal"]
 KEPT = 10_000
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS commands (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, report BLOB)
+CREATE TABLE IF NOT EXISTS commands (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, report BLOB, content BLOB
+)
 """
 
 
@@ -19,13 +21,22 @@ class Journal:
     def __init__(self, path: str = ":memory:") -> None:
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.execute(SCHEMA)
+        if "content" not in [column[1] for column in self._database.execute("PRAGMA table_info(commands)")]:
+            self._database.execute("ALTER TABLE commands ADD COLUMN content BLOB")  # a file of an earlier version
 
-    def begin(self, command_id: str) -> bool:
-        """False if it was begun before."""
-        added = self._database.execute("INSERT OR IGNORE INTO commands (id) VALUES (?)", (command_id,))
+    def begin(self, command_id: str, content: bytes = b"") -> bool:
+        """False if one of that id was begun before."""
+        added = self._database.execute(
+            "INSERT OR IGNORE INTO commands (id, content) VALUES (?, ?)", (command_id, content)
+        )
         if added.rowcount:
             self._database.execute("DELETE FROM commands WHERE number <= ?", ((added.lastrowid or 0) - KEPT,))
         return bool(added.rowcount)
+
+    def is_same(self, command_id: str, content: bytes) -> bool:
+        """Whether the one that was begun under that id had this content, as far as that is known."""
+        row = self._database.execute("SELECT content FROM commands WHERE id = ?", (command_id,)).fetchone()
+        return row is None or row[0] in (None, content)
 
     def end(self, command_id: str, report: bytes) -> None:
         self._database.execute("UPDATE commands SET report = ? WHERE id = ?", (report, command_id))

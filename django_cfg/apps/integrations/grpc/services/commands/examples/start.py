@@ -6,17 +6,16 @@ from typing import Any, Protocol
 
 from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
 from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient, new_command_id
+from django_cfg.apps.integrations.grpc.services.commands.examples.rows import CanBeSaved, save
 from django_cfg.apps.integrations.grpc.services.streaming import CommandResult
 
 __all__ = ["HasStatus", "start_client"]
 
 
-class HasStatus(Protocol):
+class HasStatus(CanBeSaved, Protocol):
     """A Django model, or whatever else keeps a status and can be saved."""
 
     status: Any
-
-    async def asave(self, *, update_fields: list[str]) -> None: ...
 
 
 async def start_client(
@@ -32,5 +31,5 @@ async def start_client(
     result = await client.execute_command(command, timeout)
     if result.ok and model is not None:
         model.status = "running"
-        await model.asave(update_fields=["status"])
+        await save(model, "status", result)
     return result

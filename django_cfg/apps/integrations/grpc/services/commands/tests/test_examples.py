@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
 from django_cfg.apps.integrations.grpc.services.commands.examples import journal as journals
 from django_cfg.apps.integrations.grpc.services.commands.examples.admission import Admission
-from django_cfg.apps.integrations.grpc.services.commands.examples.agent import backoff_seconds
+from django_cfg.apps.integrations.grpc.services.commands.examples.agent import backoff_seconds, content_of
 from django_cfg.apps.integrations.grpc.services.commands.examples.bot import Bot, Refused
 from django_cfg.apps.integrations.grpc.services.commands.examples.journal import Journal
 
@@ -90,6 +92,28 @@ def test_a_journal_outlives_its_agent(tmp_path: Path) -> None:
     second.close()
 
 
+def test_a_journal_knows_what_was_done_under_an_id(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal")
+    with contextlib.closing(sqlite3.connect(path)) as earlier:
+        earlier.execute("CREATE TABLE commands (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, report BLOB)")
+        earlier.execute("INSERT INTO commands (id) VALUES ('old')")
+        earlier.commit()
+    for _ in range(2):
+        journal = Journal(path)
+        journal.begin("a", b"start")
+        assert journal.is_same("a", b"start")
+        assert not journal.is_same("a", b"stop")
+        assert journal.is_same("old", b"start"), "nobody knows"
+        journal.close()
+
+
+def test_the_content_of_a_command_is_the_same_when_it_is_sent_again() -> None:
+    first = message(1.0, expires_in_ms=5, start=pb2.Start(reason="r"))
+    again = message(2.0, expires_in_ms=9, epoch=8, start=pb2.Start(reason="r"))
+    assert content_of(first) == content_of(again)
+    assert content_of(first) != content_of(message(1.0, stop=pb2.Stop(reason="r")))
+
+
 def test_a_journal_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "KEPT", 3)
     journal = Journal()
@@ -114,6 +138,7 @@ async def test_a_bot_refuses_what_it_cannot_do() -> None:
         pb2.Command(config_update=pb2.ConfigUpdate(changes=pb2.AgentConfig(batch_size=1, log_level="LOUD"))),
         pb2.Command(config_update=pb2.ConfigUpdate(changes=pb2.AgentConfig(batch_size=1, interval_seconds=0))),
         pb2.Command(config_update=pb2.ConfigUpdate(changes=pb2.AgentConfig(interval_seconds=float("nan")))),
+        pb2.Command(config_update=pb2.ConfigUpdate(changes=pb2.AgentConfig(interval_seconds=float("inf")))),
     ):
         with pytest.raises(Refused):
             await bot.execute(command)
