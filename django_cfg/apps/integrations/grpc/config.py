@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import os
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -21,7 +21,7 @@ LONGEST_SECONDS = 2_000_000
 
 
 def _as_text(path: object) -> object:
-    return os.fspath(path) if isinstance(path, os.PathLike) else path
+    return str(path) if isinstance(path, PurePath) else path
 
 
 File = Annotated[str, BeforeValidator(_as_text)]

@@ -16,6 +16,7 @@ from django_cfg.apps.integrations.grpc.services.commands.address import dialled_
 from django_cfg.apps.integrations.grpc.services.commands.config import CommandClientConfig, HostOfSettings
 from django_cfg.apps.integrations.grpc.services.commands.order import Order, checked_seconds
 from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service
+from django_cfg.apps.integrations.grpc.services.streaming.outbound import check_command
 from django_cfg.errors import ClientNotConnectedError, CommandError, CommandTimeoutError
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
 
     def send_command_sync(self, command: TCommand) -> bool:
         """As `send_command`, from code that is not async; not from the event loop that has the streams."""
+        check_command(command)
         service = self._local()
         if service is not None:
             return service.send_to_client_sync(self.client_id, command, self.config.queue_timeout)
@@ -125,6 +127,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
         return self._remote().execute(order)
 
     async def _send_command(self, command: TCommand) -> bool:
+        check_command(command)
         if self.is_same_process():
             return await self._send_direct(command)
         return await self._send_via_grpc(command)
@@ -148,6 +151,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
         return type(self)._send_via_grpc is not cast("Any", StreamingCommandClient)._send_via_grpc
 
     def _order(self, command: TCommand, timeout: float | None, wait_for: WaitFor) -> Order:
+        check_command(command)
         seconds = self.config.call_timeout if timeout is None else timeout
         return Order(self.client_id, command, getattr(command, "command_id", ""), checked_seconds(seconds), wait_for)
 

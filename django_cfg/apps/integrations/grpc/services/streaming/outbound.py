@@ -9,9 +9,15 @@ from typing import Generic, TypeVar
 from django_cfg.apps.integrations.grpc.services.streaming.loops import OwningLoop
 from django_cfg.errors import ClientNotConnectedError
 
-__all__ = ["OutboundQueue"]
+__all__ = ["OutboundQueue", "check_command"]
 
 TItem = TypeVar("TItem")
+
+
+def check_command(command: object) -> None:
+    """Raises TypeError for None, which no stream can carry; other mistakes are the serializer's to find."""
+    if command is None:
+        raise TypeError("None is no command; to end an agent's stream, call disconnect_client(client_id)")
 
 
 class OutboundQueue(Generic[TItem]):
@@ -47,6 +53,7 @@ class OutboundQueue(Generic[TItem]):
 
     def put_nowait(self, item: TItem) -> None:
         """Raises asyncio.QueueFull, or ClientNotConnectedError once the stream takes no more."""
+        check_command(item)
         if self._home.is_here:
             self._put_here(item)
         else:
@@ -54,6 +61,7 @@ class OutboundQueue(Generic[TItem]):
 
     async def put(self, item: TItem) -> None:
         """Waits for room; raises ClientNotConnectedError if the stream ends before there is any."""
+        check_command(item)
         if self._home.is_here:
             await self._put_when_possible(item)
         else:

@@ -13,6 +13,7 @@ from django_cfg.apps.integrations.grpc.services.streaming.command_metrics import
 from django_cfg.apps.integrations.grpc.services.streaming.commands import Command, Settled, StreamCommands, WaitFor
 from django_cfg.apps.integrations.grpc.services.streaming.connection import Connection
 from django_cfg.apps.integrations.grpc.services.streaming.connections import Connections
+from django_cfg.apps.integrations.grpc.services.streaming.outbound import check_command
 from django_cfg.apps.integrations.grpc.services.streaming.outcome import CommandOutcome, CommandResult
 from django_cfg.errors import ClientNotConnectedError, ConfigurationError
 from django_cfg.rpc.deadlines import Deadlines
@@ -50,6 +51,7 @@ class Sending(Generic[TMessage, TCommand]):
 
     async def send(self, agent_id: str, command: TCommand, timeout_seconds: float | None) -> bool:
         """Whether it was accepted; 0 does not wait for room."""
+        check_command(command)
         connection = self._connections.get(agent_id)
         if connection is None or self.refusing:
             return False
@@ -59,6 +61,7 @@ class Sending(Generic[TMessage, TCommand]):
 
     async def broadcast(self, command: TCommand, exclude: Collection[str]) -> int:
         """To how many it was accepted. A full queue is waited for while all others have been served."""
+        check_command(command)
         if self.refusing:
             return 0
         receivers = [one for one in self._connections.all() if one.agent_id not in exclude]
@@ -95,6 +98,7 @@ class Sending(Generic[TMessage, TCommand]):
 
     def id_of(self, command: TCommand, timeout_seconds: float, wait_for: WaitFor) -> str:
         """The command's id. Raises ConfigurationError or ValueError if it cannot be executed like this."""
+        check_command(command)
         if self._calls.command_id_of is None or self._calls.outcome_of is None:
             raise ConfigurationError(
                 "execute_command needs to know commands by an id and to read what agents report: give "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from django_cfg.apps.integrations.grpc.services.commands.examples.client import 
 from django_cfg.apps.integrations.grpc.services.commands.examples.server import FleetServicer
 from django_cfg.apps.integrations.grpc.services.commands.failures import failure_of
 from django_cfg.apps.integrations.grpc.services.commands.registry import register_streaming_service
+from django_cfg.apps.integrations.grpc.services.commands.tests.serving import Serving
 from django_cfg.errors import (
     CommandError,
     CommandOutcomeUnknownError,
@@ -57,6 +59,7 @@ def test_the_mode_is_chosen_for_each_command() -> None:
 def test_an_address_in_the_arguments_is_that_of_another_process() -> None:
     service = new_service()
     register_streaming_service("fleet", service)
+    given: dict[str, Any]
     for given in ({"grpc_host": "other"}, {"grpc_port": 7000}):
         client = FleetCommandClient("bot-1", **given)
         assert not client.is_same_process()
@@ -186,6 +189,23 @@ def test_a_primary_key_names_the_agent_of_its_text() -> None:
     assert FleetCommandClient(5).client_id == "5"
     assert FleetCommandClient(key).client_id == str(key)
     assert CommandClient(5).client.client_id == "5"
+
+
+async def test_no_mode_sends_nothing(serving: Serving) -> None:
+    nothing: Any = None
+    for client in (FleetCommandClient("bot-1"), FleetCommandClient("bot-1", serving.servicer.service)):
+        for send in (client.send_command, client.execute_command):
+            with pytest.raises(TypeError, match="None is no command"):
+                await send(nothing)
+        for send_sync in (client.send_command_sync, client.execute_command_sync):
+            with pytest.raises(TypeError, match="None is no command"):
+                await asyncio.to_thread(send_sync, nothing)
+    for service_send in (serving.servicer.service.send_to_client, serving.servicer.service.execute_command):
+        with pytest.raises(TypeError, match="None is no command"):
+            await service_send("bot-1", nothing)
+    with pytest.raises(TypeError, match="None is no command"):
+        await serving.servicer.service.broadcast_to_all(nothing)
+    assert serving.servicer.requests == []
 
 
 async def test_a_client_without_a_protocol_says_what_is_missing() -> None:

@@ -33,6 +33,15 @@ async def test_first_in_first_out_within_its_bound() -> None:
     assert queue.empty()
 
 
+async def test_nothing_is_no_command() -> None:
+    queue = queue_of(1)
+    with pytest.raises(TypeError, match="disconnect_client"):
+        queue.put_nowait(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="disconnect_client"):
+        await queue.put(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert queue.empty()
+
+
 async def test_what_is_urgent_comes_first_and_fits_always() -> None:
     queue = queue_of(1)
     queue.put_nowait(1)
