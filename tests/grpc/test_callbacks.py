@@ -108,11 +108,13 @@ async def test_a_failing_on_connect_ends_the_stream_and_on_disconnect_is_still_c
 
 async def test_failing_on_disconnect_on_error_on_undelivered_and_creators_change_nothing() -> None:
     notes = Recorder()
+    created: list[int] = []
 
     async def fail(*given: Any) -> None:
         raise OwnBaseError
 
     def create() -> Message:
+        created.append(1)
         raise OwnBaseError
 
     service = make_service(
@@ -126,11 +128,33 @@ async def test_failing_on_disconnect_on_error_on_undelivered_and_creators_change
         drain_message_creator=lambda seconds: create(),
     )
     async with one_agent(service) as connected:
-        await until(lambda: service.counts.pings > 2)
+        await until(lambda: len(created) > 2)
         await connected.say(echo=1)
         assert await connected.hear() == {"echo": 1}
         await connected.break_off()
         await until(lambda: not service.agents())
+
+
+@pytest.mark.parametrize("kind", [OwnBaseError, None])
+async def test_a_ping_that_cannot_be_made_is_none_that_an_agent_leaves_unanswered(
+    kind: type[BaseException] | None,
+) -> None:
+    created: list[int] = []
+    notes = Recorder()
+
+    def create() -> Any:
+        created.append(1)
+        if kind is not None:
+            raise kind
+
+    config = quiet(ping_strategy="interval", ping_interval=0.02, ping_timeout=0.05)
+    service = make_service(config, notes, ping_message_creator=create)
+    async with one_agent(service) as connected:
+        await until(lambda: len(created) > 10)
+        await connected.say(echo=1)
+        assert await connected.hear() == {"echo": 1}
+        assert service.counts.pings == 0
+        assert type(notes.errors[0]) is (kind or TypeError)
 
 
 def fail_to_read(message: Message) -> None:

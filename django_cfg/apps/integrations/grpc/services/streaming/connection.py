@@ -191,12 +191,18 @@ class Connection(Generic[TMessage, TCommand]):
                 self._calls.undelivered(self.agent_id, [command], Undelivered.STAMP_FAILED)
             return None
 
-    def say(self, create: Callable[[], TCommand], name: str) -> None:
-        """Send a message of the server itself, in front of all commands."""
+    def say(self, create: Callable[[], TCommand], name: str) -> bool:
+        """Send a message of the server itself, in front of all commands; whether there was one."""
         try:
-            self.queue.put_urgent(Control(create()))
+            message = create()
         except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
             self._calls.failed(self.agent_id, name, error)
+            return False
+        if message is None:
+            self._calls.failed(self.agent_id, name, TypeError("it returned None, and must return the message to send"))
+            return False
+        self.queue.put_urgent(Control(message))
+        return True
 
     def finish(self, ending: Ending, within_seconds: float, reason: str = Undelivered.STREAM_ENDED) -> None:
         """Take no more commands, send those that wait, then end; after `within_seconds` end in any case."""
@@ -294,9 +300,11 @@ class Connection(Generic[TMessage, TCommand]):
             self.end(due)
             return
         if due is Due.PING:
-            self._calls.counts.pings += 1
-            if not self.queue.has_urgent:  # one that still waits is enough
-                self.say(self._calls.create_ping, "ping_message_creator")
+            # One that still waits is enough.
+            if self.queue.has_urgent or self.say(self._calls.create_ping, "ping_message_creator"):
+                self._calls.counts.pings += 1
+            else:
+                self._session.not_pinged(now)
         self._arm()
 
     def status(self) -> AgentStatus:

@@ -88,6 +88,11 @@ class Session:
         if self._unanswered_since is None:
             self._unanswered_since = now
 
+    def not_pinged(self, now: float) -> None:
+        """The ping that was due at `now` could not be made: no agent leaves that one unanswered."""
+        if self._unanswered_since == now:
+            self._unanswered_since = None
+
     def _silent_at(self) -> float:
         if self._unanswered_since is None:
             return NEVER

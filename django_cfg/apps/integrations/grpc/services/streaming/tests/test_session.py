@@ -49,6 +49,17 @@ def test_silence_counts_from_the_first_ping_that_was_not_answered() -> None:
     assert transcript(Session(config(), 0.0), 100.0, heard=(6.0,))[-1] == (22.0, "DEADLINE_EXCEEDED")
 
 
+def test_a_ping_that_was_not_made_starts_no_silence() -> None:
+    session = Session(config(), 0.0)
+    assert session.due(5.0) is Due.PING
+    session.not_pinged(5.0)
+    assert session.due(10.0) is Due.PING
+    assert session.due(15.0) is Due.PING
+    session.not_pinged(15.0)
+    assert session.due(20.0) is Due.PING
+    assert isinstance(session.due(22.0), Ending), "that of 10.0 was made"
+
+
 def test_on_idle_waits_for_an_interval_in_which_nothing_was_sent() -> None:
     session = Session(config(ping_strategy=PingStrategy.ON_IDLE), 0.0)
     session.sent_at = 3.0
