@@ -65,6 +65,8 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
         """`settings.GRPC` says where the server is, but for what `config` names; `grpc_host` and `grpc_port` win."""
         given: dict[str, Any] = {"grpc_host": grpc_host, "grpc_port": grpc_port}
         self.client_id = _agent_id(client_id)
+        if not isinstance(config, CommandClientConfig | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"config must be a CommandClientConfig, not {type(config).__name__}")
         changes = {key: value for key, value in given.items() if value is not None}
         self.config = config or _DEFAULTS
         if changes:

@@ -17,9 +17,7 @@ from django_cfg.apps.integrations.grpc.services.streaming.types import (
     ConnectionCallback,
     ErrorCallback,
     UndeliveredCallback,
-    is_valid_client_id_extractor,
-    is_valid_message_processor,
-    is_valid_ping_creator,
+    check_callback,
 )
 from django_cfg.rpc.lanes import Lanes
 from django_cfg.rpc.logs import about
@@ -58,12 +56,21 @@ class Callbacks(Generic[TMessage, TCommand]):
     counts: StreamCounts = field(default_factory=StreamCounts)
 
     def __post_init__(self) -> None:
-        if not is_valid_message_processor(self.process):
-            raise TypeError("message_processor must be async def (client_id, message, output_queue)")
-        if not is_valid_client_id_extractor(self.client_id_of):
-            raise TypeError("client_id_extractor must be def (message) -> str")
-        if not is_valid_ping_creator(self.create_ping):
-            raise TypeError("ping_message_creator must be def () -> command")
+        check_callback("message_processor", self.process, "async def (client_id, message, output_queue)")
+        check_callback("client_id_extractor", self.client_id_of, "def (message) -> str")
+        check_callback("ping_message_creator", self.create_ping, "def () -> command")
+        for name, given, form in (
+            ("on_connect", self.on_connect, "async def (client_id)"),
+            ("on_disconnect", self.on_disconnect, "async def (client_id)"),
+            ("on_error", self.on_error, "async def (client_id, error)"),
+            ("on_undelivered", self.on_undelivered, "async def (client_id, command, reason)"),
+            ("command_id_of", self.command_id_of, "def (command) -> str"),
+            ("outcome_of", self.outcome_of, "def (message) -> CommandReport | None"),
+            ("stamp_command", self.stamp, "def (command, stamp) -> command"),
+            ("drain_message_creator", self.create_drain, "def (seconds) -> command"),
+        ):
+            if given is not None:
+                check_callback(name, given, form)
 
     def note(self, agent_id: str, text: str, *given: object) -> None:
         """Log what is no failure."""

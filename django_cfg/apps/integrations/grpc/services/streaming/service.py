@@ -37,6 +37,7 @@ from django_cfg.apps.integrations.grpc.services.streaming.types import (
     MessageProcessor,
     PingMessageCreator,
     UndeliveredCallback,
+    check_callback,
 )
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
         on_undelivered: UndeliveredCallback | None = None,
         identity_of: Callable[[ServicerContext[Any, Any]], str | None] = caller_id,
     ) -> None:
+        if not isinstance(config, BidirectionalStreamingConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"config must be a BidirectionalStreamingConfig, not {type(config).__name__}")
+        check_callback("identity_of", identity_of, "def (context) -> str | None")
         self.config = config
         self._calls: Callbacks[TMessage, TCommand] = Callbacks(
             process=message_processor,

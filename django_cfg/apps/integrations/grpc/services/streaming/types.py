@@ -16,6 +16,7 @@ __all__ = [
     "MessageProcessor",
     "PingMessageCreator",
     "UndeliveredCallback",
+    "check_callback",
     "is_valid_client_id_extractor",
     "is_valid_message_processor",
     "is_valid_ping_creator",
@@ -64,6 +65,25 @@ def is_valid_client_id_extractor(given: object) -> bool:
 def is_valid_ping_creator(given: object) -> bool:
     """Synchronous, and takes nothing."""
     return callable(given) and not _is_asynchronous(given) and _takes(given, 0)
+
+
+def check_callback(name: str, given: object, form: str) -> None:
+    """Raises TypeError unless it has that form: `async def` or `def`, and as many parameters."""
+    parameters = form[form.index("(") + 1 : form.index(")")]
+    is_async = form.startswith("async")
+    count = len(parameters.split(", ")) if parameters else 0
+    if not callable(given) or _is_asynchronous(given) is not is_async or not _takes(given, count):
+        raise TypeError(f"{name} must be {form}, not {_shown(given)}")
+
+
+def _shown(given: object) -> str:
+    if not inspect.isroutine(given):
+        return f"{given!r:.80}"
+    try:
+        signature = str(inspect.signature(given))
+    except ValueError:
+        signature = "(...)"
+    return f"{'async ' if _is_asynchronous(given) else ''}def {given.__name__}{signature}"
 
 
 def _is_asynchronous(given: object) -> bool:

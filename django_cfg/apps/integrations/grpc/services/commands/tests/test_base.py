@@ -184,6 +184,11 @@ def test_a_client_without_an_agent() -> None:
             FleetCommandClient(given)
 
 
+def test_a_dict_is_no_config() -> None:
+    with pytest.raises(TypeError, match="config must be a CommandClientConfig, not dict"):
+        FleetCommandClient("bot-1", config={"call_timeout": 9})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def test_a_primary_key_names_the_agent_of_its_text() -> None:
     key = uuid.uuid4()
     assert FleetCommandClient(5).client_id == "5"

@@ -63,9 +63,26 @@ def test_ping_creators() -> None:
         ({"message_processor": process_synchronously}, "message_processor must be async def"),
         ({"client_id_extractor": extract_asynchronously}, "client_id_extractor must be def"),
         ({"ping_message_creator": process}, "ping_message_creator must be def"),
+        ({"on_connect": extract}, r"on_connect must be async def \(client_id\), not def extract\(message"),
+        ({"on_connect": process}, r"on_connect must be async def \(client_id\), not async def process\("),
+        ({"on_disconnect": extract}, "on_disconnect must be async def"),
+        ({"on_error": lambda *given: None}, r"on_error must be async def \(client_id, error\)"),
+        ({"on_undelivered": process_synchronously}, "on_undelivered must be async def"),
+        ({"command_id_of": extract_asynchronously}, "command_id_of must be def"),
+        ({"outcome_of": extract_asynchronously}, r"outcome_of must be def \(message\) -> CommandReport"),
+        ({"stamp_command": extract}, r"stamp_command must be def \(command, stamp\)"),
+        ({"drain_message_creator": extract_asynchronously}, r"drain_message_creator must be def \(seconds\)"),
+        ({"drain_message_creator": "text"}, "not 'text'"),
+        ({"identity_of": extract_asynchronously}, r"identity_of must be def \(context\)"),
+        ({"config": {"ping_interval": 1}}, "config must be a BidirectionalStreamingConfig, not dict"),
     ],
 )
 def test_a_service_refuses_what_it_could_not_call(wrong: dict[str, Any], told: str) -> None:
-    good: dict[str, Any] = {"message_processor": process, "client_id_extractor": str, "ping_message_creator": create}
+    good: dict[str, Any] = {
+        "config": BidirectionalStreamingConfig(),
+        "message_processor": process,
+        "client_id_extractor": str,
+        "ping_message_creator": create,
+    }
     with pytest.raises(TypeError, match=told):
-        BidirectionalStreamingService(BidirectionalStreamingConfig(), **{**good, **wrong})
+        BidirectionalStreamingService(**{**good, **wrong})
