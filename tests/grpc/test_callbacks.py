@@ -180,6 +180,29 @@ async def test_a_processor_that_never_ends_does_not_keep_a_stream_or_its_success
             await until(lambda: notes.connected == ["a", "a"])
 
 
+@pytest.mark.parametrize("name", ["on_connect", "message_processor"])
+async def test_a_callback_that_keeps_an_agent_from_being_heard_is_named_once(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("django_cfg.apps.integrations.grpc.services.streaming.turns.HELD_UP_SECONDS", 0.05)
+    go_on = asyncio.Event()
+
+    async def hang(client_id: str, *given: Any) -> None:
+        await go_on.wait()
+
+    def said() -> int:
+        return caplog.text.count(f"agent 'a': {name} has not returned for 0.05 s")
+
+    service = make_service(**{name: hang})
+    async with one_agent(service) as connected:
+        for number in range(40):
+            await connected.say(number=number)
+        await until(said)
+        go_on.set()
+        await until(lambda: service.counts.messages == 41)
+        assert said() == 1
+
+
 async def test_on_connect_may_send() -> None:
     async def welcome(client_id: str) -> None:
         assert await service.send_to_client(client_id, {"command": "welcome"})

@@ -18,6 +18,8 @@ __all__ = ["Turns"]
 TMessage = TypeVar("TMessage")
 
 MOST_WAITING = 16
+HELD_UP_SECONDS = 10.0
+"""After which it is logged that a callback keeps what its agent says from being read."""
 LAST_SECONDS = 10.0
 """How long callbacks may take once their stream has ended; the agent's next stream waits for them."""
 
@@ -43,7 +45,9 @@ class Turns(Generic[TMessage]):
         "_session",
         "_stopping",
         "_task",
+        "_told",
         "_waiting",
+        "_welcomed",
     )
 
     def __init__(
@@ -68,7 +72,7 @@ class Turns(Generic[TMessage]):
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping: asyncio.TimerHandle | None = None
-        self._greeted = self._closed = self._parted = False
+        self._greeted = self._welcomed = self._closed = self._parted = self._told = False
 
     @property
     def holds_up(self) -> bool:
@@ -84,13 +88,28 @@ class Turns(Generic[TMessage]):
         """Process it in its turn; returns at once unless too many wait already."""
         if self._waiting is None:
             self._waiting = deque()
-        while len(self._waiting) >= MOST_WAITING and not self._closed:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+        while not self._closed and len(self._waiting) >= MOST_WAITING:
+            await self._until_room()
         self._room = None
         if not self._closed:
             self._waiting.append(message)
             self._run()
+
+    async def _until_room(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._room = loop.create_future()
+        timer = None if self._told else loop.call_later(HELD_UP_SECONDS, self._tell)
+        try:
+            await self._room
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _tell(self) -> None:
+        """Once for a stream: a callback that hangs is noticed only by what does not happen."""
+        self._told = True
+        callback = "message_processor" if self._welcomed else "on_connect"
+        self._warn(f"{callback} has not returned for {HELD_UP_SECONDS:g} s, and nothing more of the agent is read")
 
     async def finished(self) -> None:
         """Until what has been taken so far is processed, and on_disconnect too if the stream is closed."""
@@ -139,6 +158,7 @@ class Turns(Generic[TMessage]):
     async def _serve(self) -> None:
         if not self._greeted:
             await self._greet()
+            self._welcomed = True
         while self._waiting:
             message = self._waiting.popleft()
             self._make_room()
