@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 from collections.abc import AsyncGenerator
@@ -18,7 +19,19 @@ from django_cfg.apps.integrations.grpc.services.commands.registry import (
     unregister_streaming_service,
 )
 from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingConfig, CommandOutcome
-from tests.grpc.streams import Message, Recorder, agent, clog, handlers, make_service, one_agent, quiet, served, until
+from tests.grpc.streams import (
+    Message,
+    Recorder,
+    Service,
+    agent,
+    clog,
+    handlers,
+    make_service,
+    one_agent,
+    quiet,
+    served,
+    until,
+)
 
 
 def reconnect(after_seconds: float) -> Message:
@@ -125,20 +138,39 @@ async def test_it_is_bounded_though_agents_neither_answer_nor_read() -> None:
         assert (await silent.status())[0] is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_an_agent_that_does_not_read_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    """`rungrpc` stops little after the time that it grants, whatever streams are left then."""
-    service = make_service(quiet(max_queue_size=3), drain_message_creator=reconnect)
+@contextlib.asynccontextmanager
+async def as_rungrpc(service: Service) -> AsyncGenerator[tuple[CommandServer, str]]:
     server = CommandServer(GRPCConfig())
     server.grpc.add_generic_rpc_handlers((handlers(service),))
     register_streaming_service("drained", service)
     try:
-        port = await server.start("127.0.0.1", 0)
-        async with agent(f"127.0.0.1:{port}", "stuck"):
-            await until(lambda: service.is_client_connected("stuck"))
-            await clog(service, "stuck")
-            await server.drain(0.2)
+        yield server, f"127.0.0.1:{await server.start('127.0.0.1', 0)}"
     finally:
         unregister_streaming_service("drained")
+
+
+async def test_the_server_lets_the_last_callbacks_finish() -> None:
+    """They have their own time, also where that which was granted to agents is over."""
+    done: list[str] = []
+
+    async def slowly(client_id: str) -> None:
+        await asyncio.sleep(2.5)
+        done.append(client_id)
+
+    service = make_service(on_disconnect=slowly)
+    async with as_rungrpc(service) as (server, address), agent(address, "a"):
+        await until(lambda: service.is_client_connected("a"))
+        await server.drain(0.1)
+        assert done == ["a"]
+
+
+async def test_an_agent_that_does_not_read_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """`rungrpc` stops little after the time that it grants, whatever streams are left then."""
+    service = make_service(quiet(max_queue_size=3), drain_message_creator=reconnect)
+    async with as_rungrpc(service) as (server, address), agent(address, "stuck"):
+        await until(lambda: service.is_client_connected("stuck"))
+        await clog(service, "stuck")
+        await server.drain(0.2)
     gc.collect()  # a task whose exception nobody has looked at says so as it is deleted
 
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

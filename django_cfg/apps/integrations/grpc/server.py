@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -17,9 +17,13 @@ from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.credentials import server_credentials
 from django_cfg.apps.integrations.grpc.interceptors import UNARY_LANES, Admission
 from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service, list_streaming_services
+from django_cfg.apps.integrations.grpc.services.streaming.draining import LAST_SECONDS, REPORT_SECONDS
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.lanes import Lanes
 from django_cfg.rpc.listening import bind
+
+if TYPE_CHECKING:
+    from django_cfg.apps.integrations.grpc.services.streaming.service import BidirectionalStreamingService
 
 __all__ = ["CommandServer", "bind_server", "build_server"]
 
@@ -86,17 +90,25 @@ class CommandServer:
         return found
 
     async def drain(self, seconds: float) -> None:
-        """Report NOT_SERVING, drain each streaming service, end what is left; takes little more than `seconds`."""
+        """Report NOT_SERVING, drain each streaming service, end what is left.
+
+        Takes little more than `seconds`, unless callbacks need the ten seconds that they have at the end of a stream.
+        """
         self._unready = "the server is draining"
         await self._health.enter_graceful_shutdown()
         services = [get_streaming_service(name) for name in list_streaming_services()]
-        drains = [asyncio.create_task(service.drain(seconds)) for service in services if service is not None]
+        drains = [asyncio.create_task(_drain(service, seconds)) for service in services if service is not None]
         if drains:
-            done, late = await asyncio.wait(drains, timeout=seconds + CLOSE_SECONDS)
+            _, late = await asyncio.wait(drains, timeout=seconds + LAST_SECONDS + REPORT_SECONDS + CLOSE_SECONDS)
             for task in late:
                 task.cancel()
-            for task in done:
-                if error := task.exception():
-                    logger.error("a streaming service could not be drained", exc_info=error)
         await self.grpc.stop(CLOSE_SECONDS)
         self._lanes.close()
+
+
+async def _drain(service: BidirectionalStreamingService[Any, Any], seconds: float) -> None:
+    """Says at once if it fails: the process may not wait for the slowest of the others."""
+    try:
+        await service.drain(seconds)
+    except Exception:
+        logger.exception("a streaming service could not be drained")

@@ -7,6 +7,7 @@ import random
 from functools import partial
 from typing import Generic, TypeVar
 
+from django_cfg.apps.integrations.grpc.services.streaming import turns
 from django_cfg.apps.integrations.grpc.services.streaming.callbacks import Callbacks
 from django_cfg.apps.integrations.grpc.services.streaming.connections import Connections
 from django_cfg.apps.integrations.grpc.services.streaming.outcome import Undelivered
@@ -20,8 +21,10 @@ TCommand = TypeVar("TCommand")
 
 AGENTS_PER_SECOND = 200
 """How many are asked to come back in each second, so that the next server is not overrun."""
-LAST_SECONDS = 5.0
-"""For the last callbacks and statuses, beyond the time that was granted."""
+LAST_SECONDS = turns.LAST_SECONDS + 1.0
+"""For the last callbacks and statuses, beyond the time that was granted: as much as at the end of any stream."""
+REPORT_SECONDS = 1.0
+"""For on_error and on_undelivered, at the least."""
 DRAINING = Ending("UNAVAILABLE", "the server is draining: connect again")
 
 
@@ -45,7 +48,7 @@ class Draining(Generic[TMessage, TCommand]):
         self._sending.forget()
 
     async def drain(self, grace_seconds: float) -> None:
-        """Returns when the streams have ended, at the latest a few seconds after `grace_seconds`."""
+        """Returns when streams and callbacks have ended, at the latest some twelve seconds after `grace_seconds`."""
         deadline = asyncio.get_running_loop().time() + grace_seconds
         self.under_way = self._sending.refusing = True
         told = self._tell_agents()
@@ -53,8 +56,9 @@ class Draining(Generic[TMessage, TCommand]):
         if told:
             await self._connections.until_none_is_live(deadline)
         self._end_streams(deadline)
-        await self._connections.until_all_are_over(deadline + LAST_SECONDS)
-        await self._calls.background.settle(LAST_SECONDS)
+        last = deadline + LAST_SECONDS
+        await self._connections.until_all_are_over(last)
+        await self._calls.background.settle(max(last - asyncio.get_running_loop().time(), REPORT_SECONDS))
         await self._calls.late_statuses.settle(0)
         self._calls.lanes.close()
 
