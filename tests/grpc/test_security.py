@@ -125,6 +125,27 @@ async def test_an_oversized_message_is_refused_and_ends_its_call_alone() -> None
         assert (await refusal(stream.read()))[0] is RESOURCE_EXHAUSTED
 
 
+async def test_an_agent_may_replace_its_stream_where_no_place_is_left() -> None:
+    """It comes back before the server has noticed that it was gone."""
+    config = TOKENS.model_copy(update={"max_agents": 1})
+    service, handler = streaming_service()
+    async with serving(config, Connect=handler) as address, opened(config, address) as channel:
+        bots = [
+            {"metadata": (bearer(create_agent_token(name)),), "timeout": BOUND_SECONDS} for name in ("bot-1", "bot-2")
+        ]
+        first: Any = channel.stream_stream("/test.Echo/Connect")(**bots[0])
+        await first.write(b"bot-1")
+        await first.read()
+        again: Any = channel.stream_stream("/test.Echo/Connect")(**bots[0])
+        await again.write(b"bot-1")
+        assert await again.read()
+        assert await first.code() is grpc.StatusCode.ABORTED
+        other: Any = channel.stream_stream("/test.Echo/Connect")(**bots[1])
+        await other.write(b"bot-2")
+        assert await other.code() is RESOURCE_EXHAUSTED
+        assert service.is_client_connected("bot-1")
+
+
 async def test_more_agents_than_allowed_are_refused_until_one_leaves() -> None:
     config = GRPCConfig(max_agents=2)
     async with serving(config) as address, opened(config, address) as channel:

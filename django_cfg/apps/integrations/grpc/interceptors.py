@@ -15,6 +15,7 @@ import grpc
 from django_cfg.apps.integrations.grpc.attempts import FailedAttempts, address_of
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.identity import Caller, Credentials, Refused, Role, admit, current_caller
+from django_cfg.apps.integrations.grpc.places import Places
 from django_cfg.apps.integrations.grpc.server_metrics import count_refused
 from django_cfg.apps.integrations.grpc.server_spans import traced
 from django_cfg.rpc.lanes import Lanes
@@ -46,7 +47,7 @@ class Admission(grpc.aio.ServerInterceptor):
         self._lanes = lanes or Lanes(UNARY_LANES)
         self._clock = clock
         self._failed = FailedAttempts()
-        self._streams = 0
+        self._places = Places(config.max_agents)
         self._checked: dict[str, tuple[Handler, Handler]] = {}
         """By method: the servicer's handler, which is another object if somebody else answers, and what wraps it."""
 
@@ -77,16 +78,17 @@ class Admission(grpc.aio.ServerInterceptor):
             run = self._in_lane(run)
 
         async def admitted(request: Any, context: Context) -> Any:
-            current_caller.set(await self._admit(context, role))
+            found = await self._admit(context, role)
+            current_caller.set(found)
             if role is not Role.AGENT:
                 return await run(request, context)
-            if self._streams >= self._config.max_agents:
+            agent_id = None if found is None else found.id
+            if not self._places.take(agent_id):
                 await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many agents are connected", role)
-            self._streams += 1
             try:
                 return await run(request, context)
             finally:
-                self._streams -= 1
+                self._places.give_back(agent_id)
 
         return kind(
             admitted,
