@@ -160,7 +160,11 @@ def test_grpc_token_prints_a_token_of_that_role_or_says_why_not(project: Project
         token = output(grpc_token.Command(), "bot-1", *options).strip()
         found = identify(Credentials(bearer_token=token), GRPCConfig(token_secret=SECRET), time.time())
         assert found == Caller(role, "bot-1")
-    for arguments, said in ((["x" * 201], "cannot be an id"), (["bot-1", "--ttl=0"], "ttl_seconds must be positive")):
+    for arguments, said in (
+        (["x" * 201], "cannot be an id"),
+        (["bot-1", "--ttl=0"], "ttl_seconds must be positive"),
+        (["bot-1", f"--ttl={10**18}"], "ten years"),
+    ):
         with pytest.raises(CommandError, match=said):
             output(grpc_token.Command(), *arguments)
 

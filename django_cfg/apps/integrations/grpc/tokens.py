@@ -14,6 +14,7 @@ from django_cfg.errors import ConfigurationError
 __all__ = ["create_agent_token", "create_service_token"]
 
 DEFAULT_TTL_SECONDS = 3600
+LONGEST_TTL_SECONDS = 10 * 365 * 24 * 3600
 
 
 def create_agent_token(agent_id: str, *, ttl_seconds: int = DEFAULT_TTL_SECONDS) -> str:
@@ -35,8 +36,10 @@ def _sign(role: Role, subject: str, ttl_seconds: int) -> str:
         raise ConfigurationError("settings.GRPC has no token_secret, so no token can be signed.")
     if not is_id(subject):
         raise ValueError(f"{subject!r} cannot be an id: use 1 to 200 printable characters")
-    if ttl_seconds <= 0:
-        raise ValueError(f"ttl_seconds must be positive, not {ttl_seconds}")
+    if not 0 < ttl_seconds <= LONGEST_TTL_SECONDS:
+        raise ValueError(
+            f"ttl_seconds must be positive and at most {LONGEST_TTL_SECONDS} (ten years), not {ttl_seconds}"
+        )
     now = int(time.time())
     claims = {
         "sub": subject,

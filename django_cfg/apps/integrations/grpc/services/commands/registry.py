@@ -41,6 +41,8 @@ def register_streaming_service(name: str, service: StreamingService, *, replace:
     """
     if not name:
         raise RegistrationError("a streaming service needs a name that is not empty")
+    if service is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise RegistrationError(f"there is no streaming service to register as {name!r}: it is None")
     with _lock:
         current = _services.get(name)
         if current is not None and current is not service and not replace:

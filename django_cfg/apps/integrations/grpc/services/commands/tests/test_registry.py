@@ -51,6 +51,9 @@ def test_names_and_services() -> None:
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(RegistrationError, match="not empty"):
         register_streaming_service("", new_service())
+    nothing: Any = None
+    with pytest.raises(RegistrationError, match="'fleet': it is None"):
+        register_streaming_service("fleet", nothing)
 
 
 def test_the_same_service_may_be_registered_again(caplog: pytest.LogCaptureFixture) -> None:
