@@ -66,7 +66,7 @@ def test_ping_creators() -> None:
         ({"on_connect": extract}, r"on_connect must be async def \(client_id\), not def extract\(message"),
         ({"on_connect": process}, r"on_connect must be async def \(client_id\), not async def process\("),
         ({"on_disconnect": extract}, "on_disconnect must be async def"),
-        ({"on_error": lambda *given: None}, r"on_error must be async def \(client_id, error\)"),
+        ({"on_error": process_synchronously}, r"on_error must be async def \(client_id, error\)"),
         ({"on_undelivered": process_synchronously}, "on_undelivered must be async def"),
         ({"command_id_of": extract_asynchronously}, "command_id_of must be def"),
         ({"outcome_of": extract_asynchronously}, r"outcome_of must be def \(message\) -> CommandReport"),
