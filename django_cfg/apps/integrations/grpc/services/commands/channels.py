@@ -108,7 +108,13 @@ class Wire:
 
     def must_connect(self) -> bool:
         """A connection on which calls are under way needs no probe, for which it may have no stream left."""
-        return not self.connected and not (_gate.calls and self.is_ready)
+        if self.connected or not _gate.calls:
+            return not self.connected
+        _gate.enter()
+        try:
+            return not self.is_ready
+        finally:
+            _gate.leave()
 
 
 class ServerChannel:
@@ -135,9 +141,12 @@ class ServerChannel:
             _gate.enter()
             try:
                 metadata = service_metadata(self.config) + more
-                return call(request, timeout=seconds, metadata=metadata)
+                response = call(request, timeout=seconds, metadata=metadata)
             except grpc.RpcError as error:
                 pause, seconds = self._failed(self._shared, error, retries, times)
+            else:
+                self._shared.connected = True
+                return response
             finally:
                 _gate.leave()
             time.sleep(pause)
@@ -156,9 +165,12 @@ class ServerChannel:
                 await self._aconnect(wire, run, times.connect_seconds)
             try:
                 metadata = service_metadata(self.config) + more
-                return await run(call, request, timeout=seconds, metadata=metadata)
+                response = await run(call, request, timeout=seconds, metadata=metadata)
             except grpc.RpcError as error:
                 pause, seconds = self._failed(wire, error, retries, times)
+            else:
+                wire.connected = True
+                return response
             await asyncio.sleep(pause)
 
     def _wire_of(self, loop: asyncio.AbstractEventLoop) -> Wire:
@@ -214,6 +226,8 @@ class ServerChannel:
         except grpc.RpcError as error:
             if self._has_answered(self._shared, error):
                 return
+        else:
+            return
         try:
             self._shared.probe(b"", timeout=_WHY_SECONDS)
         except grpc.RpcError as error:
@@ -229,6 +243,8 @@ class ServerChannel:
         except grpc.RpcError as error:
             if self._has_answered(wire, error):
                 return
+        else:
+            return
         try:
             await run(wire.probe, b"", timeout=_WHY_SECONDS)
         except grpc.RpcError as error:

@@ -61,6 +61,19 @@ def test_a_call_that_was_refused_is_made_again(serving: Serving) -> None:
         channel.call(Method(RefusedForEver, "method"), b"", Times(5.0, 0.2))
 
 
+async def test_one_answer_to_a_probe_is_enough(serving: Serving) -> None:
+    channel = channel_to(f"localhost:{serving.port}", get_config())
+    wire, probes = channel._shared, list[object]()  # pyright: ignore[reportPrivateUsage]
+
+    async def run(probe: Any, request: bytes, **options: Any) -> None:
+        probe(request, **options)
+
+    wire.probe = lambda request, **options: probes.append(options)
+    channel._connect(1.0)  # pyright: ignore[reportPrivateUsage]
+    await channel._aconnect(wire, run, 1.0)  # pyright: ignore[reportPrivateUsage]
+    assert probes == [{"timeout": 1.0, "wait_for_ready": True}] * 2
+
+
 def test_retries_end_with_the_time_of_the_call() -> None:
     retries, now = Retries(100.0), 100.0
     while (again := retries.after_refusal(now, 3.0)) is not None:
