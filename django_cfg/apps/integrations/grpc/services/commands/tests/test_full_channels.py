@@ -65,10 +65,13 @@ async def test_one_answer_to_a_probe_is_enough(serving: Serving) -> None:
     channel = channel_to(f"localhost:{serving.port}", get_config())
     wire, probes = channel._shared, list[object]()  # pyright: ignore[reportPrivateUsage]
 
-    async def run(probe: Any, request: bytes, **options: Any) -> None:
-        probe(request, **options)
+    def probe(request: bytes, **options: Any) -> None:
+        probes.append(options)
 
-    wire.probe = lambda request, **options: probes.append(options)
+    async def run(call: Any, request: bytes, **options: Any) -> None:
+        call(request, **options)
+
+    wire.probe = probe
     channel._connect(1.0)  # pyright: ignore[reportPrivateUsage]
     await channel._aconnect(wire, run, 1.0)  # pyright: ignore[reportPrivateUsage]
     assert probes == [{"timeout": 1.0, "wait_for_ready": True}] * 2
