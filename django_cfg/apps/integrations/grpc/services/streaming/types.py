@@ -72,7 +72,8 @@ def check_callback(name: str, given: object, form: str) -> None:
     parameters = form[form.index("(") + 1 : form.index(")")]
     is_async = form.startswith("async")
     count = len(parameters.split(", ")) if parameters else 0
-    if not callable(given) or _is_asynchronous(given) is not is_async or not _takes(given, count):
+    fits = _may_be_awaited(given) if is_async else not _is_asynchronous(given)
+    if not callable(given) or not fits or not _takes(given, count):
         raise TypeError(f"{name} must be {form}, not {_shown(given)}")
 
 
@@ -84,6 +85,13 @@ def _shown(given: object) -> str:
     except ValueError:
         signature = "(...)"
     return f"{'async ' if _is_asynchronous(given) else ''}def {given.__name__}{signature}"
+
+
+def _may_be_awaited(given: object) -> bool:
+    """A lambda, or what a decorator has put in front, may well return a coroutine."""
+    if getattr(given, "__name__", "") == "<lambda>":
+        return True
+    return _is_asynchronous(given) or _is_asynchronous(inspect.unwrap(given) if callable(given) else given)
 
 
 def _is_asynchronous(given: object) -> bool:

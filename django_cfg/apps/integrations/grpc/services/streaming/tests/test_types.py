@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
@@ -86,3 +87,15 @@ def test_a_service_refuses_what_it_could_not_call(wrong: dict[str, Any], told: s
     }
     with pytest.raises(TypeError, match=told):
         BidirectionalStreamingService(**{**good, **wrong})
+
+
+def decorated(*given: Any) -> Any:
+    return noted(*given)
+
+
+async def noted(*given: Any) -> None: ...
+
+
+@pytest.mark.parametrize("callback", [lambda agent_id: noted(agent_id), wraps(noted)(decorated), AsyncMock()])
+def test_what_may_return_a_coroutine_is_taken(callback: Any) -> None:
+    BidirectionalStreamingService(BidirectionalStreamingConfig(), process, str, create, on_connect=callback)
