@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 from unittest.mock import AsyncMock, Mock
@@ -96,6 +97,10 @@ def decorated(*given: Any) -> Any:
 async def noted(*given: Any) -> None: ...
 
 
-@pytest.mark.parametrize("callback", [lambda agent_id: noted(agent_id), wraps(noted)(decorated), AsyncMock()])
-def test_what_may_return_a_coroutine_is_taken(callback: Any) -> None:
-    BidirectionalStreamingService(BidirectionalStreamingConfig(), process, str, create, on_connect=callback)
+def test_what_may_return_a_coroutine_is_taken() -> None:
+    def service(on_connect: Callable[[str], Awaitable[None]]) -> None:
+        BidirectionalStreamingService(BidirectionalStreamingConfig(), process, str, create, on_connect=on_connect)
+
+    service(lambda agent_id: noted(agent_id))
+    service(wraps(noted)(decorated))
+    service(AsyncMock())
