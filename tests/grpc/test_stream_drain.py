@@ -71,7 +71,7 @@ async def test_nobody_comes_in_while_a_server_drains_to_which_nobody_had_come() 
     service = make_service()
     async with served(service) as address:
         await service.drain(0)
-        async with agent(address, "a") as late:
+        async with agent(address) as late:
             assert (await late.status())[0] is grpc.StatusCode.UNAVAILABLE
 
 
