@@ -68,8 +68,12 @@ def _tell(name: str, told: Counter[tuple[str, ...]]) -> None:
     _queued.of(name).set(sum(depths))
     _longest.of(name).set(max(depths, default=0))
     for event, count in service.counts.events().items():
-        _events.of(name, event).inc(count - told[name, event])
-        told[name, event] = count
+        _events.of(name, event).inc(_more(told, (name, event), count))
     for status, count in service.counts.ended.items():
-        _disconnects.of(name, status).inc(count - told[name, "ended", status])
-        told[name, "ended", status] = count
+        _disconnects.of(name, status).inc(_more(told, (name, "ended", status), count))
+
+
+def _more(told: Counter[tuple[str, ...]], counter: tuple[str, ...], count: int) -> int:
+    """Since it was told last; another service under the same name begins at nothing."""
+    before, told[counter] = told[counter], count
+    return count - before if count >= before else count
