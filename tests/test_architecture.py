@@ -34,7 +34,8 @@ HARMLESS = {"django.core.exceptions", "asyncio.CancelledError"}
 EMBEDDED = "django_cfg.apps.centrifugo.embedded."
 CODEGEN = "django_cfg.apps.centrifugo.codegen."
 MUST_BE_PURE = [
-    *(f"django_cfg.rpc.{name}" for name in ("call", "claims", "failure", "method", "signature", "validation")),
+    *(f"django_cfg.rpc.{name}" for name in ("call", "claims", "containers", "failure", "lossless", "method")),
+    *(f"django_cfg.rpc.{name}" for name in ("signature", "user_ids", "validation")),
     *(f"django_cfg.apps.centrifugo.{name}" for name in ("config", "identity", "proxy", "proxy_wire", "server_api")),
     *(EMBEDDED + name for name in ("api", "channels", "codes", "commands", "config", "connecting", "history", "hub")),
     *(EMBEDDED + name for name in ("globs", "json_text", "node", "origins", "outbox", "protocol", "session")),

@@ -178,20 +178,19 @@ def saved(file: Path, text: str) -> Path:
 
 
 def has_ended(_: Path, url: str) -> bool:
-    end = time.monotonic() + 4
-    while time.monotonic() < end:
-        if get(url + "/hello/") == (0, ""):
-            return True
-        time.sleep(0.05)
-    return False
+    return soon(url, (0, ""))
 
 
 def reloaded(changed: Path, url: str) -> bool:
     """Touches the file, since a change before the reloader's first look at it goes unnoticed."""
     os.utime(changed, (time.time(), time.time()))
+    return soon(url, (200, "second"))
+
+
+def soon(url: str, answer: tuple[int, str]) -> bool:
     end = time.monotonic() + 4
     while time.monotonic() < end:
-        if get(url + "/hello/") == (200, "second"):
+        if get(url + "/hello/") == answer:
             return True
         time.sleep(0.05)
     return False

@@ -11,6 +11,7 @@ import msgspec
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from django_cfg.errors import MalformedMessageError
+from django_cfg.rpc.containers import as_data, held
 
 __all__ = ["refuse_asterisks", "refuse_lost_numbers"]
 
@@ -47,7 +48,7 @@ def refuse_asterisks(value: object, dumped: bytes) -> None:
 def _may_lose_numbers(value: object) -> bool:
     if isinstance(value, BaseModel):
         return _model_may_lose_numbers(type(value))
-    return any(map(_may_lose_numbers, _inner(value)))
+    return any(map(_may_lose_numbers, held(value)))
 
 
 @lru_cache(maxsize=1024)
@@ -65,25 +66,15 @@ def _may_hold_float(schema: object) -> bool:
     return isinstance(schema, list | tuple) and any(map(_may_hold_float, cast("list[object]", schema)))
 
 
-def _as_given(value: object) -> object:
-    return value.model_dump(by_alias=True) if isinstance(value, BaseModel) else value
-
-
 def _has_lost_number(value: object, written: object) -> bool:
     """`written` is what has become of `value`; a serializer may have changed the shape, and answers for itself."""
-    given = _as_given(value)
+    given = as_data(value)
     if isinstance(given, float):
         return written is None and not math.isfinite(given)
-    inner, parts = _inner(given), _inner(written)
+    inner, parts = held(given), held(written)
     return len(inner) == len(parts) and any(map(_has_lost_number, inner, parts))
 
 
 def _holds_secret(value: object) -> bool:
-    plain = _as_given(value)
-    return isinstance(plain, Secret | SecretStr | SecretBytes) or any(map(_holds_secret, _inner(plain)))
-
-
-def _inner(value: object) -> list[object]:
-    if isinstance(value, Mapping):
-        return list(cast("Mapping[object, object]", value).values())
-    return list(cast("list[object]", value)) if isinstance(value, list | tuple | set | frozenset) else []
+    plain = as_data(value)
+    return isinstance(plain, Secret | SecretStr | SecretBytes) or any(map(_holds_secret, held(plain)))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypeGuard, cast
 
 import msgspec
-from pydantic import BaseModel
 
 from django_cfg.errors import MalformedMessageError
+from django_cfg.rpc.containers import as_data, held
 
 __all__ = ["canonical", "sort_sets"]
 
@@ -42,26 +41,15 @@ def _is_set(value: object) -> TypeGuard[set[Any] | frozenset[Any]]:
     return isinstance(value, set | frozenset)
 
 
-def _plain(value: object) -> object:
-    return value.model_dump(by_alias=True) if isinstance(value, BaseModel) else value
-
-
-def _inner(value: object) -> list[object]:
-    """What a container holds, in the order in which it is written; nothing for other values."""
-    if isinstance(value, Mapping):
-        return list(cast("Mapping[object, object]", value).values())
-    return list(cast("list[object]", value)) if isinstance(value, list | tuple) else []
-
-
 def _holds_set(value: object) -> bool:
-    plain = _plain(value)
-    return _is_set(plain) or any(map(_holds_set, _inner(plain)))
+    plain = as_data(value)
+    return _is_set(plain) or any(map(_holds_set, held(plain)))
 
 
 def _with_sorted_sets(value: object, written: object) -> object:
     """`written` is what `value` has become; where a serializer has changed the shape, it stays as it is."""
-    plain = _plain(value)
-    inner = _inner(plain)
+    plain = as_data(value)
+    inner = held(plain)
     if isinstance(written, list):
         elements = cast("list[object]", written)
         if _is_set(plain):

@@ -15,6 +15,7 @@ from django_cfg.apps.integrations.grpc.services.streaming.connections import Con
 from django_cfg.apps.integrations.grpc.services.streaming.loops import OwningLoop
 from django_cfg.apps.integrations.grpc.services.streaming.outcome import Undelivered
 from django_cfg.apps.integrations.grpc.services.streaming.session import Ending
+from django_cfg.apps.integrations.grpc.services.streaming.types import check_callback
 from django_cfg.rpc.logs import about
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Reading(Generic[TMessage, TCommand]):
         self._calls = calls
         self._connections = connections
         self._home = home
+        check_callback("identity_of", identity_of, "def (context) -> str | None")
         self._identity_of = identity_of
 
     async def opened(self, opening: Opening[TMessage, TCommand]) -> Connection[TMessage, TCommand] | Ending:

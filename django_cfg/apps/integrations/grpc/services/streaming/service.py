@@ -37,7 +37,6 @@ from django_cfg.apps.integrations.grpc.services.streaming.types import (
     MessageProcessor,
     PingMessageCreator,
     UndeliveredCallback,
-    check_callback,
 )
 
 if TYPE_CHECKING:
@@ -79,10 +78,7 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
         on_undelivered: UndeliveredCallback | None = None,
         identity_of: Callable[[ServicerContext[Any, Any]], str | None] = caller_id,
     ) -> None:
-        if not isinstance(config, BidirectionalStreamingConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"config must be a BidirectionalStreamingConfig, not {type(config).__name__}")
-        check_callback("identity_of", identity_of, "def (context) -> str | None")
-        self.config = config
+        self.config = _checked(config)
         self._calls: Callbacks[TMessage, TCommand] = Callbacks(
             process=message_processor,
             client_id_of=client_id_extractor,
@@ -257,3 +253,9 @@ def _without_loop(agent_id: str, command_id: str) -> tuple[CommandResult[Any], C
         CommandOutcome.OUTCOME_UNKNOWN, command_id, agent_id, detail="the server ended meanwhile", may_have_run=True
     )
     return absent, lost
+
+
+def _checked(config: object) -> BidirectionalStreamingConfig:
+    if not isinstance(config, BidirectionalStreamingConfig):
+        raise TypeError(f"config must be a BidirectionalStreamingConfig, not {type(config).__name__}")
+    return config
