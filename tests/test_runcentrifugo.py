@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -86,7 +87,7 @@ def get(url: str) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         error.close()
         return error.code, ""
-    except OSError:
+    except (OSError, http.client.HTTPException):  # it is replaced while it answers
         return 0, ""
 
 

@@ -23,6 +23,7 @@ from django_cfg.rpc.claims import ClaimStore, Decision, Verdict, fingerprint
 from django_cfg.rpc.connection import Connection
 from django_cfg.rpc.deadlines import Deadlines
 from django_cfg.rpc.failure import describe
+from django_cfg.rpc.inherited import run_on_behalf_of
 from django_cfg.rpc.invoke import check_permissions, method_not_found, run_handler
 from django_cfg.rpc.lanes import Lanes
 from django_cfg.rpc.logs import about
@@ -218,6 +219,7 @@ class CallRunner:
         running.task = self._own_loop().create_task(self._work(running), context=contextvars.Context())
 
     async def _work(self, running: RunningCall) -> None:
+        run_on_behalf_of(running)
         try:
             reply = await self._perform(running.call, running.deadline)
         except asyncio.CancelledError:

@@ -17,7 +17,7 @@ class RunningCall:
     `count(call, reply, seconds)` hears the reply before `done(reply)`.
     """
 
-    __slots__ = ("_count", "_done", "_started", "call", "deadline", "task")
+    __slots__ = ("__weakref__", "_count", "_done", "_started", "call", "deadline", "task")
 
     def __init__(self, call: Call, done: Callable[[Reply], None], count: Callable[[Call, Reply, float], None]) -> None:
         self.call = call

@@ -28,6 +28,7 @@ from django_cfg.modules.django_rpc.signing import Signer
 from django_cfg.modules.django_rpc.transport import Transport as CallTransport
 from django_cfg.modules.django_rpc.transport import open_transport
 from django_cfg.rpc import tracing
+from django_cfg.rpc.inherited import within_call
 from django_cfg.rpc.logs import about
 from django_cfg.rpc.lossless import refuse_asterisks
 from django_cfg.rpc.method import Transport
@@ -226,7 +227,7 @@ class WebSocketRPCClient:
         seconds = self._config.rpc_timeout if timeout is None else timeout
         if not 0 < seconds <= NO_DEADLINE_SECONDS:
             raise ValueError(f"timeout must be greater than 0 and at most {NO_DEADLINE_SECONDS:g} s, not {seconds!r}")
-        return float(seconds)
+        return within_call(float(seconds))
 
     def _attempts(self, stack: ExitStack, calls: Sequence[RPCCall], timeout: float | None) -> list[Attempt | RPCError]:
         """In the place of one that cannot be sent: why not."""

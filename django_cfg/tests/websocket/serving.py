@@ -78,6 +78,7 @@ class Handlers:
         return params
 
     async def effect(self, conn: Any, params: Any) -> Any:
+        self.conns.append(conn)
         self.ran.append(str(params.get("name", "effect")))
         return {"count": len(self.ran)}
 

@@ -127,6 +127,21 @@ def test_an_error_of_a_call_inside_a_handler_is_told_to_nobody_but_the_log(
     assert failed.exc_info
 
 
+def test_a_call_inside_a_handler_has_no_longer_than_the_handler_itself(site: Site) -> None:
+    site.handlers.client = site.client
+    site.client.call("nested", {"method": "effect", "timeout": 600}, timeout=8)
+
+    assert 0 < site.handlers.conns[-1].remaining_seconds <= 8
+
+
+def test_a_handler_that_waits_for_another_ends_at_its_own_deadline(site: Site) -> None:
+    site.handlers.client = site.client
+    with pytest.raises(RPCTimeoutError) as caught:
+        site.client.call("nested", {"method": "held", "timeout": 600}, timeout=0.4)
+
+    assert caught.value.method == "nested"
+
+
 def test_an_unknown_method_is_named(site: Site) -> None:
     with pytest.raises(RPCRemoteError, match="no_such_method") as caught:
         site.client.call("no_such_method")

@@ -18,6 +18,7 @@ from django_cfg.apps.integrations.grpc.services.commands.order import Order, che
 from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service
 from django_cfg.apps.integrations.grpc.services.streaming.outbound import check_command
 from django_cfg.errors import ClientNotConnectedError, CommandError, CommandTimeoutError
+from django_cfg.rpc.inherited import within_call
 
 if TYPE_CHECKING:
     from django_cfg.apps.integrations.grpc.services.commands.remote import RemoteMethod
@@ -155,7 +156,9 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
     def _order(self, command: TCommand, timeout: float | None, wait_for: WaitFor) -> Order:
         check_command(command)
         seconds = self.config.call_timeout if timeout is None else timeout
-        return Order(self.client_id, command, getattr(command, "command_id", ""), checked_seconds(seconds), wait_for)
+        return Order(
+            self.client_id, command, getattr(command, "command_id", ""), within_call(checked_seconds(seconds)), wait_for
+        )
 
     def _remote(self) -> RemoteMethod:
         if self.stub_class is None or self.request_class is None:

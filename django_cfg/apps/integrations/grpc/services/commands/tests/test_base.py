@@ -29,6 +29,8 @@ from django_cfg.errors import (
     RPCError,
     ServiceUnavailableError,
 )
+from django_cfg.rpc.router import MessageRouter
+from django_cfg.rpc.tests.running import make_call, make_runner, some_lanes
 
 
 class PlainClient(StreamingCommandClient[pb2.Command]):
@@ -54,6 +56,35 @@ def test_the_mode_is_chosen_for_each_command() -> None:
     register_streaming_service("fleet", service)
     assert client.is_same_process()
     assert FleetCommandClient("bot-1", config=CommandClientConfig(call_timeout=9)).is_same_process()
+
+
+class Timed:
+    """In the place of a service: how long each command may take."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def execute_command(self, client_id: str, command: Any, timeout: float, *, wait_for: str) -> None:  # noqa: ASYNC109
+        self.seconds.append(timeout)
+
+
+async def test_a_command_of_a_handler_has_no_longer_than_the_handler_itself() -> None:
+    service: Any = Timed()
+    client = FleetCommandClient("bot-1", service)
+    router = MessageRouter()
+
+    @router.register("start_bot")
+    async def start_bot(conn: Any, params: Any) -> None:
+        """Start it while somebody waits."""
+        await client.execute_command(pb2.Command(command_id="c1"), timeout=600)
+
+    with some_lanes(1) as lanes:
+        await make_runner(router, lanes=lanes).run(make_call("start_bot", timeout_seconds=8))
+    await client.execute_command(pb2.Command(command_id="c2"), timeout=600)
+
+    inside, outside = service.seconds
+    assert 0 < inside <= 8
+    assert outside == 600
 
 
 def test_an_address_in_the_arguments_is_that_of_another_process() -> None:
