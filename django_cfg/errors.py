@@ -144,6 +144,10 @@ class RPCError(DjangoCfgError):
 
     code: str = RPCErrorCode.INTERNAL_ERROR
     called: str = ""
+    message: str = ""
+    details: dict[str, Any] | None = None
+    retryable: bool = False
+    retry_after: float | None = None
 
     def __init__(
         self,

@@ -51,6 +51,8 @@ def describe(error: BaseException, method: RPCMethodInfo | None = None) -> Failu
             return shown
     except (ValidationError, PydanticSerializationError):
         return _internal("the error's fields do not fit the wire: details must be JSON, retry_after not negative")
+    except Exception as broken:  # noqa: BLE001 - whatever an error is made of, its caller must not wait for ever
+        return _internal(f"the error itself cannot be read: {broken!r:.200}")
     return _internal(_hint(error))
 
 

@@ -219,11 +219,15 @@ class CallRunner:
         running.task = self._own_loop().create_task(self._work(running), context=contextvars.Context())
 
     async def _work(self, running: RunningCall) -> None:
-        run_on_behalf_of(running)
         try:
+            if not running.begin():
+                return
+            run_on_behalf_of(running)
             reply = await self._perform(running.call, running.deadline)
         except asyncio.CancelledError:
             reply = _went_down(running.call)  # heard only where nobody has answered: at the end of the loop
+        except Exception as error:
+            reply = _failed(error, running.call, None)
         finally:
             self._open.discard(running)
             self._release(running.call)

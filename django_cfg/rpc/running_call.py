@@ -17,7 +17,7 @@ class RunningCall:
     `count(call, reply, seconds)` hears the reply before `done(reply)`.
     """
 
-    __slots__ = ("__weakref__", "_count", "_done", "_started", "call", "deadline", "task")
+    __slots__ = ("__weakref__", "_begun", "_count", "_done", "_started", "call", "deadline", "task")
 
     def __init__(self, call: Call, done: Callable[[Reply], None], count: Callable[[Call, Reply, float], None]) -> None:
         self.call = call
@@ -25,11 +25,17 @@ class RunningCall:
         self.deadline = self._started + call.timeout_seconds
         self._done: Callable[[Reply], None] | None = done
         self._count = count
+        self._begun = False
         self.task: asyncio.Task[None] | None = None
 
     @property
     def answered(self) -> bool:
         return self._done is None
+
+    def begin(self) -> bool:
+        """The task's first step; False where nothing is left to do, for somebody has answered already."""
+        self._begun = True
+        return not self.answered
 
     def settle(self, reply: Reply) -> None:
         done, self._done = self._done, None
@@ -39,7 +45,7 @@ class RunningCall:
         done(reply)
 
     def cut(self, reply: Reply) -> None:
-        """Answer in the handler's place, and cancel it."""
+        """Answer in the handler's place, and cancel it. A task that is cancelled before its first step never has one."""
         self.settle(reply)
-        if self.task is not None:
+        if self._begun and self.task is not None:
             self.task.cancel()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cache
-from weakref import WeakKeyDictionary
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -28,7 +27,8 @@ from django_cfg.rpc.runner import CallRunner
 
 __all__ = ["connection_token", "publish_proxy", "rpc_proxy"]
 
-_runners: WeakKeyDictionary[asyncio.AbstractEventLoop, CallRunner] = WeakKeyDictionary()
+_runners: dict[asyncio.AbstractEventLoop, CallRunner] = {}
+"""Of loops that go on after a request."""
 
 
 @csrf_exempt
@@ -88,11 +88,22 @@ def _refused(refusal: http_edge.Refusal) -> HttpResponse:
 
 def _endpoint(request: HttpRequest, config: CentrifugoConfig) -> RPCEndpoint:
     """Under WSGI the event loop ends with the request, so nothing may outlive it."""
+    if isinstance(request, ASGIRequest):
+        return RPCEndpoint(_shared_runner(config), config, publish.deliver, answer_first=True)
+    return RPCEndpoint(_new_runner(config), config, publish.deliver, answer_first=False)
+
+
+def _shared_runner(config: CentrifugoConfig) -> CallRunner:
     loop = asyncio.get_running_loop()
-    runner = _runners.get(loop)
-    if runner is None:
-        runner = _runners[loop] = build_runner(config, _lanes(config.database_lanes), claims=_claims())
-    return RPCEndpoint(runner, config, publish.deliver, answer_first=isinstance(request, ASGIRequest))
+    if loop not in _runners:
+        for ended in [loop for loop in _runners if loop.is_closed()]:
+            del _runners[ended]
+        _runners[loop] = _new_runner(config)
+    return _runners[loop]
+
+
+def _new_runner(config: CentrifugoConfig) -> CallRunner:
+    return build_runner(config, _lanes(config.database_lanes), claims=_claims())
 
 
 @cache

@@ -157,6 +157,62 @@ async def test_a_handler_that_swallows_cancellation_is_answered_for_and_keeps_it
     assert len(world.replies.sent) == 1
 
 
+async def test_a_deadline_before_the_first_step_gives_the_slot_back() -> None:
+    world = World()
+    for number in range(20):
+        world.start("hold", timeout_seconds=1e-6, correlation_id=f"c{number}")
+    assert world.runner.in_flight == 20
+
+    for _ in range(20):
+        assert (await world.replies.next())["error"]["code"] == "timeout"
+    await until(lambda: world.runner.in_flight == 0)
+    assert await world.runner.drain(1) == 0
+
+
+class Unmade(RPCError):
+    """Its constructor forgets the one that it inherits."""
+
+    code = "task_locked"
+
+    def __init__(self, task: int) -> None:
+        self.task = task
+
+
+class Unreadable(RPCError):
+    code = "unreadable"
+
+    @property
+    def details(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        raise KeyError("details")
+
+    @details.setter
+    def details(self, value: Any) -> None:
+        pass
+
+
+async def test_an_error_without_its_parents_constructor_is_an_answer() -> None:
+    error = (await raising(Unmade(7), errors=[Unmade]))["error"]
+    assert (error["code"], error["message"], error["details"]) == ("task_locked", "7", None)
+
+
+async def test_an_error_that_cannot_be_read_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    error = (await raising(Unreadable("boom"), errors=[Unreadable]))["error"]
+    assert error["code"] == "internal_error"
+    assert "the error itself cannot be read: KeyError('details')" in caplog.text
+
+
+async def test_a_call_is_answered_whatever_breaks_around_its_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **options: Any) -> Any:
+        raise RuntimeError("no spans today")
+
+    monkeypatch.setattr("django_cfg.rpc.tracing.server_span", broken)
+    world = World()
+    reply = await world.runner.run(make_call("add", b'{"a":1}'))
+    assert reply.error is not None
+    assert reply.error.code == "internal_error"
+    assert world.runner.in_flight == 0
+
+
 async def test_bounds_for_one_user_and_for_all() -> None:
     world = World(limits=Limits(max_concurrent_calls=3, max_concurrent_calls_per_user=2))
     for number in range(2):

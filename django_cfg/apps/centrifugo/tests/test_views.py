@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 from collections.abc import Generator
@@ -20,6 +21,7 @@ from django_cfg.apps.centrifugo.tests.api_stub import ApiStub, api_stub
 from django_cfg.apps.centrifugo.tests.proxied import SECRET, envelope, native, publish_body
 from django_cfg.rpc.router import MessageRouter
 from django_cfg.rpc.tests.models import AddParams, AddResult, add
+from django_cfg.rpc.runner import CallRunner
 from django_cfg.rpc.tests.running import BOUND_SECONDS, until
 
 TOKEN_SECRET = "token-secret-of-more-than-thirty-two-bytes"
@@ -91,6 +93,27 @@ def test_a_repeated_call_under_wsgi_runs_once(stub: ApiStub, runs: Runs) -> None
         Wsgi().post(PUBLISH, publish_body())
     assert stub.published == [REPLY] * 3
     assert len(runs.threads) == 1
+
+
+def runners() -> int:
+    gc.collect()
+    return sum(type(thing) is CallRunner for thing in gc.get_objects())  # isinstance would wake lazy ones
+
+
+def test_requests_under_wsgi_leave_nothing_behind(stub: ApiStub, runs: Runs) -> None:
+    Wsgi().post(RPC, NATIVE)
+    before = runners()
+    for _ in range(5):
+        Wsgi().post(RPC, NATIVE)
+    assert runners() == before
+
+
+def test_event_loops_that_have_ended_are_forgotten(stub: ApiStub, runs: Runs) -> None:
+    asyncio.run(Asgi().post(RPC, NATIVE))
+    before = runners()
+    for _ in range(5):
+        asyncio.run(Asgi().post(RPC, NATIVE))
+    assert runners() == before
 
 
 async def test_publish_under_asgi_answers_at_once(stub: ApiStub, router: MessageRouter) -> None:
