@@ -60,10 +60,10 @@ def free_port() -> int:
         return port
 
 
-def command(site: Path, *arguments: str) -> subprocess.Popen[str]:
+def command(site: Path, *arguments: str, name: str = "runcentrifugo") -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
-        [sys.executable, "manage.py", "runcentrifugo", *arguments],
+        [sys.executable, "manage.py", name, *arguments],
         cwd=site, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
 
@@ -91,6 +91,16 @@ def get(url: str) -> tuple[int, str]:
         return 0, ""
 
 
+def post(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, data=b"{}", timeout=5) as response:  # noqa: S310 - as above
+            status: int = response.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    return status
+
+
 def until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + WAIT_SECONDS
     while not condition():
@@ -102,7 +112,8 @@ def test_the_project_its_static_files_and_the_api_are_served(site: Path) -> None
     with running(site, "--noreload") as (process, url):
         until(lambda: get(url + "/hello/") == (200, "first"))
         assert get(url + "/static/shop.css") == (200, "body {}")
-        assert get(url + "/api/publish")[0] == 405
+        assert get(url + "/api/publish")[0] == 404  # nobody's but the project's
+        assert post(url + "/api/publish") == 401
         process.terminate()
         output, _ = process.communicate(timeout=WAIT_SECONDS)
     assert f"Serving on {url}/" in output
@@ -195,6 +206,37 @@ def soon(url: str, answer: tuple[int, str]) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+BUSY_THREAD = """
+import os, sys, threading, time
+if "RUN_MAIN" in os.environ or "--reload" not in os.environ["TESTED"]:
+    threading.Thread(target=time.sleep, args=(600,)).start()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("runcentrifugo", ["--noreload"]), ("runcentrifugo", []), ("centrifugo_worker", ["--port"])],
+)
+def test_a_thread_that_does_not_return_holds_no_process(
+    site: Path, name: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESTED", "--reload" if not arguments else "")
+    with (site / "site_settings.py").open("a") as settings:
+        settings.write(BUSY_THREAD)
+    port = free_port()
+    process = command(site, *arguments, str(port), name=name)
+    try:
+        until(lambda: get(f"http://127.0.0.1:{port}/livez")[0] in (200, 404))
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=WAIT_SECONDS)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    assert process.returncode == 0
+    assert "a thread has not returned" in said
 
 
 def test_a_busy_port_is_explained(site: Path) -> None:

@@ -18,6 +18,9 @@ __all__ = ["refuse_asterisks", "refuse_lost_numbers"]
 _ANYTHING = frozenset({"float", "any", "is-instance", "complex", "function-plain", "callable", "call"})
 """Kinds of pydantic's core schemas that can hold a float."""
 
+_BESIDE = frozenset({"metadata", "serialization", "default"})
+"""What a node holds that says nothing of the values."""
+
 _STARS = b'"**********"'
 
 
@@ -60,9 +63,12 @@ def _model_may_lose_numbers(model: type[BaseModel]) -> bool:
 def _may_hold_float(schema: object) -> bool:
     if isinstance(schema, Mapping):
         node = cast("Mapping[str, object]", schema)
-        if node.get("type") in _ANYTHING or node.get("extra_fields_behavior") == "allow":
+        kind = node.get("type")
+        if not isinstance(kind, str):  # a configuration, or fields by their names, which may be any words
+            return node.get("extra_fields_behavior") == "allow" or any(map(_may_hold_float, node.values()))
+        if kind in _ANYTHING or node.get("extra_behavior") == "allow":
             return True
-        return any(_may_hold_float(part) for name, part in node.items() if name not in ("metadata", "serialization"))
+        return any(_may_hold_float(part) for name, part in node.items() if name not in _BESIDE)
     return isinstance(schema, list | tuple) and any(map(_may_hold_float, cast("list[object]", schema)))
 
 

@@ -40,6 +40,17 @@ def test_f01_sigterm_finishes_what_runs_and_exits_with_0(
         assert redis.xinfo_consumers(STREAM, GROUP) == []
 
 
+def test_a_thread_that_does_not_return_holds_no_server(
+    config: WebSocketRPCConfig, client: WebSocketRPCClient, tmp_path: Path
+) -> None:
+    with process(tmp_path, config.redis_url, "rpc_server") as server:
+        server.until_serving()
+        client.call("leave_a_thread")
+
+        assert server.end() == 0
+        assert "a thread has not returned" in server.log
+
+
 def test_f02_a_killed_server_is_noticed_and_its_caller_told(
     config: WebSocketRPCConfig, redis: Any, client: WebSocketRPCClient, tmp_path: Path
 ) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import math
 import random
+import uuid
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from django_cfg.apps.centrifugo.server_api import (
     batch_body,
     channels_body,
     presence_body,
+    publish_body,
     read_batch_answer,
     read_channels,
     read_presence,
@@ -35,19 +39,24 @@ BATCH_BYTES = 4 * 1024 * 1024
 FIRST_DELAY_SECONDS = 0.05
 LONGEST_DELAY_SECONDS = 2.0
 GIVE_UP_SECONDS = 20.0
+LAST_SECONDS = 8.0
+"""For what is queued when the publisher is closed."""
+
 FIRST_SERVER_FAULT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class _Publication:
-    channel: str
-    data: bytes
+    body: bytes
     done: asyncio.Future[None]
     since: float
 
 
 class BatchingPublisher(Publisher):
-    """Keeps the order of publications. What cannot be sent is tried again until it is 20 s old; then it fails."""
+    """Keeps the order of publications. What cannot be sent is tried again until it is 20 s old; then it fails.
+
+    Each has a key under which Centrifugo publishes it once, though it be sent twice because an answer was lost.
+    """
 
     def __init__(self, config: CentrifugoConfig) -> None:
         super().__init__()
@@ -59,13 +68,22 @@ class BatchingPublisher(Publisher):
         self._queue: deque[_Publication] = deque()
         self._queued_bytes = 0
         self._sender: asyncio.Task[None] | None = None
+        self._closing_at = math.inf
+        self._keys = (f"{prefix}-{number}" for prefix in (uuid.uuid4().hex,) for number in itertools.count())
 
     async def deliver(self, channel: str, data: bytes) -> None:
+        await self._add(publish_body(channel, data, next(self._keys)))
+
+    async def reply(self, channel: str, data: bytes) -> None:
+        """To a call, which takes the first that comes: without a key, which Centrifugo would have to remember."""
+        await self._add(publish_body(channel, data))
+
+    async def _add(self, body: bytes) -> None:
         if len(self._queue) >= MOST_QUEUED or self._queued_bytes >= MOST_QUEUED_BYTES:
             raise PublishError("too many publications are waiting for Centrifugo")
-        publication = _Publication(channel, data, self._loop.create_future(), self._loop.time())
+        publication = _Publication(body, self._loop.create_future(), self._loop.time())
         self._queue.append(publication)
-        self._queued_bytes += len(data)
+        self._queued_bytes += len(body)
         if self._sender is None or self._sender.done():
             self._sender = self._loop.create_task(self._send_all())
         await publication.done
@@ -77,14 +95,18 @@ class BatchingPublisher(Publisher):
         return read_channels(*await self._ask("channels", channels_body(pattern)))
 
     async def close(self) -> None:
-        """Send what is queued, then close the connection."""
+        """Send what is queued, as far as that is possible within some seconds, then close the connection."""
+        self._closing_at = self._loop.time() + LAST_SECONDS
+        if self._sender is not None:
+            await asyncio.wait({self._sender}, timeout=LAST_SECONDS)
+        await self._session.close()  # a request that still waits fails with it
         if self._sender is not None:
             await self._sender
-        await self._session.close()
 
     async def _send_all(self) -> None:
         while self._queue:
-            batch = self._take()
+            if not (batch := self._take()):
+                return
             try:
                 outcomes: Sequence[PublishError | None] = await self._send(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
@@ -96,14 +118,21 @@ class BatchingPublisher(Publisher):
         batch: list[_Publication] = []
         size = 0
         while self._queue and len(batch) < BATCH_COUNT and size < BATCH_BYTES:
-            batch.append(self._queue.popleft())
-            size += len(batch[-1].data)
-        self._queued_bytes -= size
+            publication = self._queue.popleft()
+            self._queued_bytes -= len(publication.body)
+            if self._loop.time() < self._end_of(publication):
+                batch.append(publication)
+                size += len(publication.body)
+            else:
+                _settle(publication.done, PublishError("Centrifugo has not taken the publications before it in time"))
         return batch
 
+    def _end_of(self, publication: _Publication) -> float:
+        return min(publication.since + GIVE_UP_SECONDS, self._closing_at)
+
     async def _send(self, batch: list[_Publication]) -> Sequence[PublishError | None]:
-        body = batch_body((p.channel, p.data) for p in batch)
-        give_up, delay = batch[0].since + GIVE_UP_SECONDS, FIRST_DELAY_SECONDS
+        body = batch_body(publication.body for publication in batch)
+        delay = FIRST_DELAY_SECONDS
         while True:
             try:
                 status, answer = await self._post(self._url, body)
@@ -112,7 +141,7 @@ class BatchingPublisher(Publisher):
                 problem = f"HTTP {status}"
             except (aiohttp.ClientError, TimeoutError) as error:
                 problem = repr(error)
-            if self._loop.time() + delay > give_up:
+            if self._loop.time() + delay > self._end_of(batch[0]):
                 raise PublishError(f"Centrifugo's server API at {self._url} cannot be reached: {problem}")
             logger.warning("Centrifugo's server API at %s cannot be reached (%s); trying again", self._url, problem)
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret

@@ -51,14 +51,18 @@ def api_headers(api_key: str) -> dict[str, str]:
     return {"Content-Type": "application/json", "X-API-Key": api_key}
 
 
-def publish_body(channel: str, data: bytes) -> bytes:
-    """`data` is JSON."""
-    return b'{"channel":' + to_json(channel) + b',"data":' + data + b"}"
+def publish_body(channel: str, data: bytes, idempotency_key: str = "") -> bytes:
+    """`data` is JSON. What is sent twice under one key within five minutes is published once; the key is ASCII.
+
+    Raises PublishError for a channel that cannot be written.
+    """
+    key = b',"idempotency_key":"' + idempotency_key.encode() + b'"' if idempotency_key else b""
+    return b'{"channel":' + _channel(channel) + key + b',"data":' + data + b"}"
 
 
 def presence_body(channel: str) -> bytes:
     """For `presence_stats`."""
-    return b'{"channel":' + to_json(channel) + b"}"
+    return b'{"channel":' + _channel(channel) + b"}"
 
 
 def channels_body(pattern: str) -> bytes:
@@ -66,9 +70,9 @@ def channels_body(pattern: str) -> bytes:
     return b'{"pattern":' + to_json(pattern) + b"}"
 
 
-def batch_body(publications: Iterable[tuple[str, bytes]]) -> bytes:
-    """Publications in order, in one request."""
-    commands = (b'{"publish":' + publish_body(channel, data) + b"}" for channel, data in publications)
+def batch_body(publications: Iterable[bytes]) -> bytes:
+    """Bodies of `publish_body` in order, in one request."""
+    commands = (b'{"publish":' + publication + b"}" for publication in publications)
     return b'{"commands":[' + b",".join(commands) + b"]}"
 
 
@@ -97,6 +101,13 @@ def read_presence(status: int, body: bytes) -> int:
 def read_channels(status: int, body: bytes) -> list[str]:
     """The names; raises PublishError."""
     return list(_result(status, body).channels)
+
+
+def _channel(name: str) -> bytes:
+    try:
+        return to_json(name)
+    except ValueError as error:  # half a surrogate pair
+        raise PublishError(f"the channel {name!a:.80} cannot be written as JSON: {error}") from error
 
 
 def _result(status: int, body: bytes) -> _Result:

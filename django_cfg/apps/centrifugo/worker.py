@@ -58,16 +58,16 @@ class Worker:
         self._publisher = BatchingPublisher(self._config)
         self._resources.enter_context(use_browsers(self._publisher))
         runner = build_runner(self._config, self._lanes)
-        self._endpoint = RPCEndpoint(runner, self._config, self._publisher.publish)
+        self._endpoint = RPCEndpoint(runner, self._config, self._publisher.reply)
 
     async def stop(self) -> None:
-        """Refuse new calls, finish the running ones, send their replies."""
+        """Refuse new calls, finish the running ones, send their replies; a further time changes nothing."""
         if self._endpoint is not None and self._publisher is not None:
             cancelled = await self._endpoint.runner.drain(self._config.drain_timeout_seconds)
             if cancelled:
                 logger.error("%d calls were cancelled at the end of drain_timeout_seconds", cancelled)
-            await self._publisher.close()
             self._endpoint = None
+            await self._publisher.close()
         self._resources.close()
         self._lanes.close()
 

@@ -46,6 +46,16 @@ class OwnText(Measured):
         return None if value is None or math.isnan(value) else str(value)
 
 
+class Worded(BaseModel):
+    """Its fields have the names of what pydantic keeps beside them."""
+
+    type: str
+    metadata: float = 0.0
+    serialization: str | None = None
+    default: str | None = None
+    extra_fields_behavior: str | None = None
+
+
 class Plain(BaseModel):
     count: int
     at: datetime
@@ -58,6 +68,8 @@ GIVEN: list[Callable[[float], Any]] = [
     lambda number: Series(name="a", measured=[Measured(), Measured(value=number)]),
     lambda number: Open.model_validate({"other": number}),
     lambda number: {"event": "e", "data": [Measured(value=number)]},
+    lambda number: Worded(type="click", metadata=number),
+    lambda number: [Worded(type="null and void", metadata=number)],
 ]
 
 

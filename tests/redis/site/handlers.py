@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,12 @@ async def work_again(conn: Any, params: Work) -> Done:
     if not conn.meta["delivery_count"] > 1:
         await asyncio.sleep(params.seconds)
     return Done(name=params.name, pid=os.getpid())
+
+
+@get_global_router().register("leave_a_thread")
+async def leave_a_thread(conn: Any, params: Any) -> None:
+    """Leaves one behind that does not return."""
+    threading.Thread(target=time.sleep, args=(600,)).start()
 
 
 @get_global_router().register("suicide")

@@ -17,18 +17,6 @@ UNLIMITED_BYTES = 64 * 1024 * 1024
 GRACE_SECONDS = 10
 
 
-class _Server(GracefulServer):
-    """Says goodbye to the clients before uvicorn closes their connections in its own way."""
-
-    def __init__(self, config: uvicorn.Config, app: EmbeddedServer) -> None:
-        super().__init__(config)
-        self._embedded = app
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._embedded.stop()
-        await super().shutdown(sockets)
-
-
 def serve(app: EmbeddedServer, listener: socket.socket) -> None:
     """Blocks until SIGTERM or SIGINT; in another thread than the main one no signal is handled."""
     config = uvicorn.Config(
@@ -42,4 +30,4 @@ def serve(app: EmbeddedServer, listener: socket.socket) -> None:
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    _Server(config, app).run(sockets=[listener])
+    GracefulServer(config, app.stop).run(sockets=[listener])

@@ -115,11 +115,12 @@ class EmbeddedServer:
             del self._connections[connection]
 
     def _api_method(self, scope: Scope) -> str | None:
-        """The method asked for; an unknown one only with the key, for the project may have paths there, too."""
+        """The method asked for; without the key only what looks like a call, for the project may have paths there."""
         prefix, _, method = scope["path"].rpartition("/")
         if prefix != self.config.http_api.handler_prefix:
             return None
-        return method if method in api.METHODS or self._authorized(_headers(scope), scope["query_string"]) else None
+        is_call = method in api.METHODS and scope["method"] == "POST"
+        return method if is_call or self._authorized(_headers(scope), scope["query_string"]) else None
 
     async def _serve_api(self, method: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _headers(scope)

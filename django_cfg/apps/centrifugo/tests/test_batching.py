@@ -85,6 +85,70 @@ async def test_it_gives_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     await publisher.close()
 
 
+async def test_a_silent_server_holds_nobody_longer_than_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "GIVE_UP_SECONDS", 0.4)
+    monkeypatch.setattr(batching, "BATCH_COUNT", 1)
+    silent = threading.Event()
+
+    def respond(path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        silent.wait(BOUND_SECONDS)
+        return 503, b""
+
+    with api_stub(respond=respond) as stub:
+        publisher = BatchingPublisher(stub.config(api_timeout_seconds=0.3))
+        results = await asyncio.gather(*publications(publisher, 10), return_exceptions=True)
+        assert [type(result) for result in results] == [PublishError] * 10
+        assert len({command["publish"]["channel"] for r in stub.requests for command in r.body["commands"]}) <= 2
+        await publisher.close()
+        silent.set()
+
+
+async def test_closing_waits_no_longer_than_some_seconds_for_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LAST_SECONDS", 0.2)
+    monkeypatch.setattr(batching, "BATCH_COUNT", 1)
+    silent = threading.Event()
+
+    def respond(path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        silent.wait(BOUND_SECONDS)
+        return accept(path, body)
+
+    with api_stub(respond=respond) as stub:
+        publisher = BatchingPublisher(stub.config(api_timeout_seconds=BOUND_SECONDS))
+        waiting = publications(publisher, 3)
+        await until(lambda: len(stub.requests) == 1)
+        await publisher.close()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [PublishError] * 3
+        assert len(stub.requests) == 1
+        silent.set()
+
+
+async def test_a_channel_that_cannot_be_written_fails_alone() -> None:
+    with api_stub() as stub:
+        publisher = BatchingPublisher(stub.config())
+        odd = asyncio.create_task(publisher.publish("half \ud800", b"0"))
+        await asyncio.gather(*publications(publisher, 3))
+        with pytest.raises(PublishError, match="cannot be written as JSON"):
+            await odd
+        await publisher.close()
+        assert len(stub.published) == 3
+
+
+async def test_what_is_sent_twice_has_one_key_and_replies_have_none() -> None:
+    answers = iter([(502, b"")])
+
+    with api_stub(respond=lambda path, body: next(answers, None) or accept(path, body)) as stub:
+        publisher = BatchingPublisher(stub.config())
+        await publisher.publish("c", b"1")
+        await publisher.publish("c", b"2")
+        await publisher.reply("c", b"3")
+        await publisher.close()
+    keys = [r.body["commands"][0]["publish"].get("idempotency_key") for r in stub.requests]
+    assert keys[0] == keys[1]
+    assert len({keys[0], keys[2], None}) == 3
+    assert keys[3] is None
+
+
 async def test_a_refused_publication_fails_alone() -> None:
     def respond(path: str, body: dict[str, Any]) -> tuple[int, bytes]:
         replies = [

@@ -19,7 +19,7 @@ from django_cfg.errors import PublishError
 
 def test_bodies() -> None:
     assert json.loads(publish_body('a"\n', b'{"x":1}')) == {"channel": 'a"\n', "data": {"x": 1}}
-    assert json.loads(batch_body([("a", b"1"), ("b", b"2")])) == {
+    assert json.loads(batch_body([publish_body("a", b"1"), publish_body("b", b"2")])) == {
         "commands": [{"publish": {"channel": "a", "data": 1}}, {"publish": {"channel": "b", "data": 2}}]
     }
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from django.utils import autoreload
 
-from django_cfg.apps.integrations.grpc.leaving import leave_soon
 from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.leaving import leaving_soon
 from django_cfg.rpc.reloading import is_child, supervise
 
 __all__ = ["run_with_reloader"]
@@ -40,15 +40,11 @@ def run_with_reloader(serve: Callable[[], None], stop: Callable[[], None], stop_
         finally:
             ended.set()
 
-    status = 0
-    try:
-        autoreload.run_with_reloader(run)
-    except SystemExit as leaving:
-        status = leaving.code if isinstance(leaving.code, int) else 0
-        raise
-    finally:  # while threads may still be started: once the interpreter shuts down no callback could use the database
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        stop()
-        ended.wait(stop_seconds)
-        leave_soon(status)
+    with leaving_soon():
+        try:
+            autoreload.run_with_reloader(run)
+        finally:  # while threads may still be started: once the interpreter shuts down no callback has its database
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            stop()
+            ended.wait(stop_seconds)

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
-from django_cfg.apps.integrations.grpc.leaving import leave_soon
 from django_cfg.apps.integrations.grpc.server import CommandServer
 from django_cfg.apps.integrations.grpc.server_metrics import reporting
 from django_cfg.apps.integrations.grpc.services.discovery import RegisteredService, register_handlers
 from django_cfg.rpc.health import Probes, serving_health
+from django_cfg.rpc.leaving import leave_soon
 from django_cfg.rpc.listening import bind
 
 __all__ = ["Plan", "Run"]

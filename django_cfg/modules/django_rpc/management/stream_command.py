@@ -20,6 +20,7 @@ from django_cfg.modules.django_rpc.extra import require_redis
 from django_cfg.modules.django_rpc.running import run_processes, run_until_stopped
 from django_cfg.rpc.delivery import Delivery
 from django_cfg.rpc.health import Probes, serving_health
+from django_cfg.rpc.leaving import leave_soon
 from django_cfg.rpc.listening import bind, parse_address
 from django_cfg.rpc.router import MessageRouter
 
@@ -80,7 +81,9 @@ class StreamCommand(BaseCommand):
             )
             probes = Probes(alive=server.why_dead, ready=server.why_unready)
             async with serving_health(health, probes) if health is not None else nullcontext():
-                return await run_until_stopped(server, lambda: self._say_ready(served.stream, server.consumer))
+                answered = await run_until_stopped(server, lambda: self._say_ready(served.stream, server.consumer))
+        leave_soon(0 if answered else 1)
+        return answered
 
     def _say_ready(self, stream: str, consumer: str) -> None:
         self.stdout.write(f"Serving {stream} as {consumer} (stop with CONTROL-C)")

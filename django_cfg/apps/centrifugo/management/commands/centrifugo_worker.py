@@ -16,6 +16,9 @@ from django_cfg.apps.centrifugo.worker import Worker
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.listening import bind
 
+LAST_ANSWERS_SECONDS = 2
+"""For HTTP answers that are being written when everything has been finished."""
+
 
 class Command(BaseCommand):
     help = "Run the handlers for a real Centrifugo: answers its publish and RPC proxies and publishes the replies."
@@ -44,13 +47,12 @@ class Command(BaseCommand):
 
 def serve(config: CentrifugoConfig, listener: socket.socket) -> None:
     """Blocks until SIGTERM or SIGINT."""
-    server = GracefulServer(
-        uvicorn.Config(
-            Worker(config),
-            log_level="warning",
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=int(config.drain_timeout_seconds) + 5,
-        )
+    worker = Worker(config)
+    settings = uvicorn.Config(
+        worker,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
     )
-    server.run(sockets=[listener])
+    GracefulServer(settings, worker.stop).run(sockets=[listener])

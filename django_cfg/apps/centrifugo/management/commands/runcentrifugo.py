@@ -23,6 +23,7 @@ from django_cfg.apps.centrifugo.embedded.serve import serve
 from django_cfg.apps.centrifugo.embedded.server import EmbeddedServer
 from django_cfg.apps.centrifugo.local import Companion, LocalBackend
 from django_cfg.errors import ConfigurationError
+from django_cfg.rpc.leaving import leaving_soon
 from django_cfg.rpc.listening import bind
 from django_cfg.rpc.reloading import is_child, supervise
 
@@ -54,11 +55,12 @@ class Command(BaseCommand):
     def _run_and_reload(self, options: dict[str, Any]) -> None:
         if not is_child():
             sys.exit(supervise())
-        try:
-            autoreload.run_with_reloader(self.run, **options)
-        finally:  # a terminal tells both processes that it is over, and the parent passes that on
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
+        with leaving_soon():
+            try:
+                autoreload.run_with_reloader(self.run, **options)
+            finally:  # a terminal tells both processes that it is over, and the parent passes that on
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_IGN)
 
     def run(self, **options: Any) -> None:
         """Serves until stopped."""
