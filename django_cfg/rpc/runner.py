@@ -226,7 +226,7 @@ class CallRunner:
             reply = await self._perform(running.call, running.deadline)
         except asyncio.CancelledError:
             reply = _went_down(running.call)  # heard only where nobody has answered: at the end of the loop
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever breaks around a handler, its caller hears of it
             reply = _failed(error, running.call, None)
         finally:
             self._open.discard(running)

@@ -45,7 +45,7 @@ class RunningCall:
         done(reply)
 
     def cut(self, reply: Reply) -> None:
-        """Answer in the handler's place, and cancel it. A task that is cancelled before its first step never has one."""
+        """Answer in the place of the handler, and cancel it: not before its first step, or it would never have one."""
         self.settle(reply)
         if self._begun and self.task is not None:
             self.task.cancel()

@@ -148,7 +148,7 @@ def test_the_api_examples(shop: Project, shared_redis: RedisServer, block: Calla
         "import redis\n"
         f"_redis = redis.Redis.from_url({shared_redis.url!r})\n"
         "await until(lambda: _redis.pubsub_numsub('notifications:broadcast')[0][1] == 2)\n"
-        "await until(lambda: _redis.exists('rpc:listener:notifications:broadcast'))\n_redis.close()\n"
+        "await until(lambda: _redis.exists('rpc:listener:notifications:broadcast:stream:requests'))\n_redis.close()\n"
     )
     session.run(block("4:171"))
     assert session.value("subscribers") == 2, "rpc_server and runcentrifugo hear it"

@@ -21,7 +21,7 @@ from tests.e2e import driving
 from tests.e2e.conftest import driver_command
 from tests.e2e.servers import free_port
 from tests.redis.processes import process
-from tests.redis.wire import BOUND_SECONDS, wait_until
+from tests.redis.wire import BOUND_SECONDS, STREAM, wait_until
 
 __all__ = ["driver_command"]
 
@@ -69,7 +69,7 @@ def run_site(kind: str, redis: RedisServer, directory: Any, resources: ExitStack
         resources.enter_context(answering).until_serving(2)
     if kind != "memory":
         with redis.client() as client:
-            wait_until(lambda: client.exists(f"rpc:listener:{BROADCAST_CHANNEL}"))
+            wait_until(lambda: client.exists(f"rpc:listener:{BROADCAST_CHANNEL}:{STREAM}"))
             wait_until(lambda: client.pubsub_numsub(BROADCAST_CHANNEL)[0][1] == site.hearers)
     return site
 

@@ -116,6 +116,7 @@ def test_a_dead_letter_says_whose_entry_it_was(redis: Any, server: Running, conf
         ("boom", {}, "insufficient funds"),
         ("no_such", {}, "unknown method 'no_such'"),
         ("typed", {"message": 5}, "invalid params for typed: message"),
+        ("a b", {}, "method must be a name"),
     ],
 )
 def test_an_event_that_fails_is_in_the_log(
@@ -125,8 +126,9 @@ def test_an_event_that_fails_is_in_the_log(
     wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 1)
 
     (line,) = caplog.records
-    assert line.getMessage().startswith(f"{method} is given up, and a dead letter now: {reason}")
-    assert (line.levelname, line.__dict__["method"]) == ("WARNING", method)
+    assert f" is given up, and a dead letter now: {reason}" in line.getMessage()
+    assert line.levelname == "WARNING"
+    assert line.__dict__.get("method", "") == ("" if " " in method else method)
 
 
 def test_the_dead_letter_of_too_large_a_request_keeps_no_payload(redis: Any, server: Running) -> None:
@@ -171,3 +173,37 @@ def test_rpc_call(redis: Any, server: Running) -> None:
         output(rpc_call, "boom")
     with pytest.raises(CommandError, match="not valid JSON"):
         output(rpc_call, "echo", "{")
+
+
+@pytest.mark.parametrize("id_field", ["correlation_id", "cid"])
+def test_a_requeued_letter_runs_again_whatever_its_parameters_look_like(
+    redis: Any, server: Running, id_field: str
+) -> None:
+    params = {"correlation_id": "another-calls", "reply_to": "list:response:x"}
+    send(redis, json.dumps({"method": "boom", "params": params, id_field: "own", "timeout": 0}))
+    redis.set("rpc:call:another-calls", "kept")
+    wait_until(lambda: redis.xlen(f"{STREAM}:dead") == 1)
+    (letter,) = json.loads(output(rpc_dead_letters, "--json"))
+
+    output(rpc_dead_letters, "--requeue", letter["id"])
+
+    wait_until(
+        lambda: [each["id"] for each in json.loads(output(rpc_dead_letters, "--json"))] not in ([], [letter["id"]])
+    )
+    assert redis.get("rpc:call:another-calls") == b"kept"
+
+
+def test_a_letter_of_odd_fields_stops_no_list(redis: Any) -> None:
+    redis.xadd(f"{STREAM}:dead", {"payload": "{}", "reason": "odd", "deliveries": "abc", "timeout_ms": "9" * 5000})
+
+    (letter,) = json.loads(output(rpc_dead_letters, "--json"))
+
+    assert (letter["deliveries"], letter["timeout_ms"]) == (0, None)
+    assert "odd" in output(rpc_dead_letters)
+
+
+@pytest.mark.parametrize("option", ["--show", "--requeue", "--drop"])
+@pytest.mark.parametrize("given", ["", "1000", "-", "x-1"])
+def test_what_is_no_id_of_a_letter_is_refused(redis: Any, option: str, given: str) -> None:
+    with pytest.raises(CommandError, match="takes the id of a dead letter"):
+        output(rpc_dead_letters, f"{option}={given}")

@@ -168,6 +168,30 @@ def test_f23_what_runs_is_answered_although_memory_is_full(own_redis: RedisServe
     client.close()
 
 
+def test_f23_a_server_goes_on_living_while_memory_is_full(own_redis: RedisServer, handlers: Handlers) -> None:
+    """Or others would take over what it runs, and report that it has died."""
+    config = WebSocketRPCConfig(enabled=True, redis_url=own_redis.url, liveness_timeout=1)
+    client = WebSocketRPCClient(config)
+    with (
+        serving(config, handlers) as first,
+        serving(config, handlers) as second,
+        own_redis.client() as redis,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        pending = pool.submit(client.call, "held", {"name": "x"})
+        wait_until(lambda: handlers.ran == ["x"])
+        redis.config_set("maxmemory", "1")
+        consumers = [running.server.consumer for running in (first, second)]
+        later = max(redis.zscore(f"rpc:servers:{STREAM}", name) for name in consumers) + 2500
+        wait_until(lambda: all(redis.zscore(f"rpc:servers:{STREAM}", name) > later for name in consumers))
+        redis.config_set("maxmemory", "0")
+        handlers.release.set()
+
+        assert pending.result(BOUND_SECONDS) == {"name": "x"}
+        assert handlers.ran == ["x"]
+    client.close()
+
+
 def test_names_that_are_no_text_do_not_stop_a_server(
     config: WebSocketRPCConfig, redis: Any, handlers: Handlers
 ) -> None:

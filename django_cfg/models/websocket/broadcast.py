@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field, model_validator
 
 from django_cfg.models.websocket.base import EventName, UserId, WireModel
+from django_cfg.models.websocket.json_object import JsonObject
 
 __all__ = ["BroadcastRequest", "BroadcastResponse", "BroadcastTarget"]
 
@@ -22,7 +23,7 @@ class BroadcastRequest(WireModel):
 
     target: BroadcastTarget = Field(description="Who receives it")
     event_type: EventName = Field(description="Name of the event that browsers receive")
-    payload: dict[str, Any] = Field(description="The event's data")
+    payload: JsonObject = Field(description="The event's data")
     room: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="For the target `room`"
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID, uuid4
 
 from pydantic import BeforeValidator, Field
 
 from django_cfg.models.websocket.base import UserId, WireModel, now
+from django_cfg.models.websocket.json_object import JsonObject
 
 __all__ = ["ConnectionInfo", "ConnectionStateUpdate"]
 
@@ -32,7 +33,7 @@ class ConnectionInfo(WireModel):
     user_agent: str | None = Field(default=None, max_length=500, description="What the client calls itself")
     connected_at: datetime = Field(default_factory=now, description="Since when (UTC)")
     last_activity: datetime = Field(default_factory=now, description="When it was last heard from (UTC)")
-    metadata: dict[str, Any] | None = Field(default=None, description="The application's own")
+    metadata: JsonObject | None = Field(default=None, description="The application's own")
 
 
 class ConnectionStateUpdate(WireModel):
@@ -40,4 +41,4 @@ class ConnectionStateUpdate(WireModel):
 
     connection_id: UUID = Field(description="Which connection")
     last_activity: datetime | None = Field(default=None, description="When it was last heard from (UTC)")
-    metadata: dict[str, Any] | None = Field(default=None, description="The application's own")
+    metadata: JsonObject | None = Field(default=None, description="The application's own")

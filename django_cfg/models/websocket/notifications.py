@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from django_cfg.models.websocket.base import EventName, UserId, WireModel
+from django_cfg.models.websocket.json_object import JsonObject
 
 __all__ = [
     "BatchNotificationRequest",
@@ -48,7 +49,7 @@ class NotificationRequest(WireModel):
     title: str = Field(min_length=1, max_length=200, description="One line for people")
     message: str = Field(min_length=1, max_length=2000, description="The text")
     priority: NotificationPriority = Field(default=NotificationPriority.NORMAL, description="How to show it")
-    data: dict[str, Any] | None = Field(default=None, description="More for programs")
+    data: JsonObject | None = Field(default=None, description="More for programs")
     expires_at: AwareDatetime | None = Field(default=None, description="Not delivered after this moment")
 
     @model_serializer(mode="wrap")

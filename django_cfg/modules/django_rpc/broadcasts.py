@@ -7,7 +7,7 @@ import logging
 
 from pydantic import ValidationError
 
-from django_cfg.errors import PublishError
+from django_cfg.errors import PublishError, RPCError
 from django_cfg.models.websocket import BroadcastRequest
 from django_cfg.rpc.delivery import Delivery
 from django_cfg.rpc.logs import about
@@ -38,5 +38,7 @@ async def deliver_published(delivery: Delivery, message: bytes) -> None:
         await broadcast(delivery, BroadcastRequest.model_validate_json(message))
     except ValidationError as error:
         logger.warning("a broadcast is no BroadcastRequest: %d faults", error.error_count(), extra=about())
-    except (PublishError, ValueError) as error:
+    except (PublishError, RPCError, ValueError) as error:
         logger.warning("a broadcast did not reach browsers: %s", error, extra=about())
+    except Exception:
+        logger.exception("a broadcast failed", extra=about())

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from django_cfg.modules.django_rpc.extra import tls_options
+from django_cfg.modules.django_rpc.extra import check_values, tls_options
 from django_cfg.modules.django_rpc.sentinel_url import read_sentinel_url
 from django_cfg.typed_settings import TypedSettings
 
@@ -102,6 +102,8 @@ class WebSocketRPCConfig(TypedSettings):
             read_sentinel_url(url)
         else:
             _check_options(url)
+        if url.startswith(("redis", "unix")):
+            check_values(url)
         return url
 
     @field_validator("signing_key")
@@ -122,6 +124,8 @@ class WebSocketRPCConfig(TypedSettings):
     def _separate_keys(self) -> WebSocketRPCConfig:
         if self.request_stream == self.bridge_stream:
             raise ValueError("request_stream and bridge_stream are the same: the project would answer its own requests")
+        if f"{self.request_stream}:dead" == self.bridge_stream or f"{self.bridge_stream}:dead" == self.request_stream:
+            raise ValueError("one stream is where the dead letters of the other go: they would run again and again")
         for name in ("request_stream", "bridge_stream"):
             if getattr(self, name).startswith(self.response_key_prefix):
                 raise ValueError(f"{name} begins with response_key_prefix: a reply could be sent into it")
@@ -172,6 +176,10 @@ def _check_options(url: str) -> None:
             )
         if name.startswith("ssl_"):
             _check_tls_option(name)
+    if any(not text.isdecimal() for text in parse_qs(urlsplit(url).query).get("db", ())):
+        raise ValueError("db must be the number of a database")
+    if url.startswith("unix:") and not urlsplit(url).path:
+        raise ValueError("a unix:// URL names the path of a socket: unix:///run/redis.sock?db=2")
 
 
 def _check_tls_option(name: str) -> None:

@@ -9,14 +9,17 @@ from typing import Any
 
 from django_cfg.modules.django_rpc import protocol
 from django_cfg.modules.django_rpc.connecting import Redis, pairs
-from django_cfg.modules.django_rpc.intake import Request, read_correlation_id, read_entry, resigned
+from django_cfg.modules.django_rpc.intake import Request, read_entry, resigned
 from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.modules.django_rpc.sender import read_sender
 from django_cfg.modules.django_rpc.signing import SIGNATURE, USER, Signer
 
 __all__ = ["DeadLetter", "drop", "find_letter", "list_letters", "requeue"]
 
 FACTS = frozenset({b"reason", b"entry_id", b"deliveries", b"died_at_ms"})
 """Fields that a letter has beside those of its entry."""
+
+MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class DeadLetter:
     def timeout_ms(self) -> int | None:
         """How long the caller waited; None where nobody did, or only the payload says it."""
         exact = self.fields.get(b"timeout_ms", b"")
-        return int(exact) if exact.isdigit() else None
+        return _number(exact) if exact else None
 
     def _text(self, name: bytes) -> str:
         return self.fields.get(name, b"").decode(errors="replace")
@@ -82,8 +85,7 @@ def requeue(redis: Redis, keys: Keys, letter_id: str, signer: Signer) -> bool:
         raise ValueError(f"the dead letter {letter_id} has no payload, so there is nothing to run: {letter.reason}")
     if SIGNATURE in fields:
         fields[SIGNATURE] = resigned(fields, signer, int(time.time() * 1000))
-    correlation_id = read_correlation_id(fields)
-    if correlation_id is not None:
+    if (correlation_id := read_sender(fields[protocol.PAYLOAD]).correlation_id) is not None:
         redis.run("DEL", keys.call(correlation_id))
     entry_id = redis.run("XADD", keys.stream, "*", *(part for field in fields.items() for part in field))
     _record(redis, keys, entry_id.decode(), fields)
@@ -111,7 +113,12 @@ def _letter(row: Sequence[Any]) -> DeadLetter:
         id=row[0].decode(),
         entry_id=fields.get(b"entry_id", b"").decode(errors="replace"),
         reason=fields.get(b"reason", b"").decode(errors="replace"),
-        deliveries=int(fields.get(b"deliveries", 0)),
-        died_at_ms=int(fields.get(b"died_at_ms", 0)),
+        deliveries=_number(fields.get(b"deliveries", b"")) or 0,
+        died_at_ms=_number(fields.get(b"died_at_ms", b"")) or 0,
         fields={name: value for name, value in fields.items() if name not in FACTS},
     )
+
+
+def _number(text: bytes) -> int | None:
+    """None for what is none that a server writes."""
+    return int(text) if text.isdigit() and len(text) <= MOST_DIGITS else None

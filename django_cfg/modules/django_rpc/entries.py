@@ -297,14 +297,14 @@ class Entries:
         reply, letter = Reply.of_error(error), None
         if bury and request.reply_to is None:
             letter = self._letter(request.entry_id, error.message, request.deliveries)
+            self._warn_of_letter(request, error.message)
         ending = endings.refused(request, reply, self._keys, self._now(), forget=forget, letter=letter)
         self._outbox.add(ending)
 
     def _bury(self, request: Request, reason: str) -> None:
         """To the dead letters; a caller that waits is told."""
         self.counts["dead"] += 1
-        extra = about(method=request.method, correlation_id=request.correlation_id, server=self._server)
-        logger.warning("%s is given up, and a dead letter now: %s", request.method, printable(reason), extra=extra)
+        self._warn_of_letter(request, reason)
         error = OutcomeUnknownError(f"{request.method} was given up: {reason}")
         letter = self._letter(request.entry_id, reason, request.deliveries)
         self._outbox.add(endings.ended(request, Reply.of_error(error), self._keys, self._now(), letter))
@@ -313,11 +313,18 @@ class Entries:
         self.counts["malformed"] += 1
         reply = Reply.of_error(MalformedMessageError(entry.reason))
         letter = self._letter(entry.entry_id, entry.reason, 1)
+        self._warn_of_letter(entry, entry.reason)
         self._outbox.add(endings.malformed(entry, reply, self._now(), letter))
 
     def _letter(self, entry_id: str, reason: str, deliveries: int) -> Command:
         at_ms = int(self._redis_now() * 1000)
         return endings.dead_letter(entry_id, self._open[entry_id], reason, deliveries, self._keys, at_ms)
+
+    def _warn_of_letter(self, entry: Request | Malformed, reason: str) -> None:
+        method = entry.method if isinstance(entry, Request) else ""
+        extra = about(method=method, correlation_id=entry.correlation_id or "", server=self._server)
+        what = method or f"the entry {entry.entry_id}"
+        logger.warning("%s is given up, and a dead letter now: %s", what, printable(reason), extra=extra)
 
     def _now(self) -> datetime:
         """The same for what ends within a millisecond: replies show it, and it is written once."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from inspect import signature
+from typing import Any
 
 from django_cfg.errors import RPCConfigurationError
 
-__all__ = ["INSTALL_HINT", "redis_is_installed", "require_redis", "tls_options"]
+__all__ = ["INSTALL_HINT", "check_values", "redis_is_installed", "require_redis", "tls_options"]
 
 PACKAGES = ("redis", "hiredis")
 INSTALL_HINT = 'pip install "django-cfg-realtime[redis]"'
@@ -33,6 +34,20 @@ def tls_options() -> list[str]:
     from redis import SSLConnection
 
     return [name for name in signature(SSLConnection).parameters if name.startswith("ssl_")]
+
+
+def check_values(url: str) -> None:
+    """Raises ValueError for what redis-py would say at the first connection; nothing where it is not installed."""
+    if not _is_installed("redis"):
+        return
+    from redis import RedisError
+    from redis.connection import Connection, parse_url
+
+    options: dict[str, Any] = dict(parse_url(url))
+    try:
+        options.pop("connection_class", Connection)(**options)
+    except RedisError as error:
+        raise ValueError(str(error)) from error
 
 
 def _is_installed(name: str) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from django_cfg.errors import MalformedMessageError
 from django_cfg.modules.django_rpc import protocol
 from django_cfg.modules.django_rpc.redis_clock import remaining_seconds
+from django_cfg.modules.django_rpc.sender import LONGEST_ID, read_sender
 from django_cfg.modules.django_rpc.signing import OLDEST_SECONDS, SIGNATURE, USER, Signer, signed_seconds
 from django_cfg.rpc.call import Call
 from django_cfg.rpc.method import Transport
@@ -23,7 +24,6 @@ __all__ = [
     "has_expired",
     "make_call",
     "needs_record",
-    "read_correlation_id",
     "read_entry",
     "resigned",
 ]
@@ -31,11 +31,7 @@ __all__ = [
 DEFAULT_TIMEOUT_SECONDS = 30.0
 """Of the older model of a request, for one that names none."""
 
-LONGEST_ID = 200
 _EMPTY = msgspec.Raw(b"{}")
-_LOOSE_REPLY_TO = re.compile(rb'"reply_to"\s*:\s*"([^"\\]{1,200})"')
-_LOOSE_ID = re.compile(rb'"correlation_id"\s*:\s*"([^"\\]{1,200})"')
-_LOOSE_TYPE = re.compile(rb'"type"\s*:\s*"rpc"')
 
 
 class _Payload(msgspec.Struct):
@@ -142,11 +138,6 @@ def make_call(request: Request, redis_now: float) -> Call:
     )
 
 
-def read_correlation_id(fields: Mapping[bytes, bytes]) -> str | None:
-    """Of an entry that need not be readable otherwise."""
-    return _found(_LOOSE_ID, fields.get(protocol.PAYLOAD, b""))
-
-
 def resigned(fields: Mapping[bytes, bytes], signer: Signer, now_ms: int) -> bytes:
     """The signature under which an entry may be added again; as it is where it was not right."""
     try:
@@ -223,13 +214,8 @@ def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
 
 def _malformed(entry_id: str, raw: bytes, reason: str, allowed: re.Pattern[str]) -> Malformed:
     """Whoever can be found in what cannot be read is told."""
-    head = raw[: protocol.MAX_PAYLOAD_BYTES]
-    reply_to = _found(_LOOSE_REPLY_TO, head)
+    sender = read_sender(raw)
+    reply_to = sender.reply_to
     if reply_to is None or not allowed.fullmatch(reply_to):
         reply_to = None
-    return Malformed(entry_id, reason, _found(_LOOSE_ID, head), reply_to, bool(_LOOSE_TYPE.search(head)))
-
-
-def _found(pattern: re.Pattern[bytes], raw: bytes) -> str | None:
-    match = pattern.search(raw)
-    return match[1].decode(errors="replace") if match else None
+    return Malformed(entry_id, reason, sender.correlation_id, reply_to, sender.typed)

@@ -22,6 +22,7 @@ logger = logging.getLogger("django_cfg.rpc.redis")
 
 LEASE_MS = 5000
 TURN_SECONDS = 1.0
+MOST_WAITING = 1000
 
 
 class BroadcastListener:
@@ -31,21 +32,24 @@ class BroadcastListener:
         self._redis = AsyncRedis(config, 2)
         self._delivery = delivery
         self._name = consumer_name("listener")
-        self._lease = f"rpc:listener:{BROADCAST_CHANNEL}"
+        self._lease = f"rpc:listener:{BROADCAST_CHANNEL}:{config.request_stream}"
         self._leads = False
+        self._attempt = 0
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        attempt = 0
+        delivering = asyncio.create_task(self._deliver())
         try:
             while True:
                 try:
                     await self._listen()
                 except FAILURES as error:
-                    attempt += 1
+                    self._attempt += 1
                     logger.warning("broadcasts cannot be heard: %s", shown(error), extra=about(server=self._name))
-                    await asyncio.sleep(backoff_seconds(attempt))
+                    await asyncio.sleep(backoff_seconds(self._attempt))
         finally:
+            await end_tasks([delivering])
             await self._leave()
 
     async def _listen(self) -> None:
@@ -53,9 +57,22 @@ class BroadcastListener:
             await pubsub.subscribe(BROADCAST_CHANNEL)
             while True:
                 await self._renew()
+                self._attempt = 0
                 message = await pubsub.get_message(timeout=TURN_SECONDS)
                 if message is not None and self._leads:
-                    await deliver_published(self._delivery, message["data"])
+                    self._take(message["data"])
+
+    def _take(self, message: bytes) -> None:
+        if self._waiting.full():
+            text = "a broadcast is lost: %d others wait to be delivered"
+            logger.error(text, MOST_WAITING, extra=about(server=self._name))
+        else:
+            self._waiting.put_nowait(message)
+
+    async def _deliver(self) -> None:
+        """Beside the listening: a delivery that takes longer than the lease must not cost it."""
+        while True:
+            await deliver_published(self._delivery, await self._waiting.get())
 
     async def _renew(self) -> None:
         """Every turn, at least once a second."""

@@ -12,7 +12,7 @@ Key                        Type    Written by   Holds, and how long it lives
                                    servers      mark: finished, its reply too large to keep. The mark binds it to method
                                                 and parameters. Until two minutes after the deadline or, where it has an
                                                 idempotency key, a day
-`rpc:listener:<channel>`   string  servers      the one that delivers broadcasts to browsers; 5 s
+`rpc:listener:<channel>:`  string  servers      with `<stream>`: the one that delivers broadcasts to browsers; 5 s
 
 Fields of a request entry: `payload`, the JSON that django-ipc knows, and beside it, which django-ipc ignores:
 `v` (the caller reads the reply's key `error_data`), `key` (an idempotency key), `fresh` (this correlation id was never

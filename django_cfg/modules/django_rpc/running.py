@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Protocol
 
@@ -43,8 +44,9 @@ async def run_until_stopped(server: Runnable, on_ready: Callable[[], None]) -> b
         return await server.run()
     finally:
         announcing.cancel()
-        for number in STOPPING:
+        for number in STOPPING:  # a further one changes nothing: this process ends
             loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _announce(server: Runnable, on_ready: Callable[[], None]) -> None:
@@ -101,21 +103,25 @@ class _Family:
         worst = 0
         while self._children:
             pid, status = os.wait()
-            index = self._children.pop(pid)
+            index = self._children.pop(pid, None)
+            if index is None:  # as the first process of a container it inherits those of others
+                continue
             code = os.waitstatus_to_exitcode(status)
+            if not self._stopping:
+                time.sleep(RESTART_SECONDS)  # also for a signal to all, which may have come there first
             if self._stopping:
                 worst = max(worst, abs(code))
             else:
                 text = "server process %d ended with status %d; another takes its place"
                 logger.error(text, pid, code, extra=about())
-                time.sleep(RESTART_SECONDS)
                 self._fork(index)
         return worst
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
         for pid in tuple(self._children):
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has ended by itself meanwhile
+                os.kill(pid, signal.SIGTERM)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

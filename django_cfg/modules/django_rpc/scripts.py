@@ -104,7 +104,8 @@ return answers
 
 ENQUEUE_SHA = hashlib.sha1(ENQUEUE.encode(), usedforsecurity=False).hexdigest()
 
-ALIVE = """
+ALIVE = """#!lua flags=allow-oom
+-- Also when memory is full: a server that could not say that it lives would lose what it runs to the others.
 -- KEYS: servers. ARGV: consumer, ms until it counts as dead, seconds until the key is forgotten, 1 or -1
 -- A draining server writes its moment negative: it owns its entries still, but answers nothing new.
 -- Returns Redis's time.

@@ -181,13 +181,10 @@ class Unmade(RPCError):
 class Unreadable(RPCError):
     code = "unreadable"
 
-    @property
-    def details(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        raise KeyError("details")
-
-    @details.setter
-    def details(self, value: Any) -> None:
-        pass
+    def __getattribute__(self, name: str) -> Any:
+        if name == "details":
+            raise KeyError(name)
+        return super().__getattribute__(name)
 
 
 async def test_an_error_without_its_parents_constructor_is_an_answer() -> None:

@@ -20,8 +20,8 @@ from django_cfg.apps.centrifugo.http_edge import ENVELOPE_BYTES
 from django_cfg.apps.centrifugo.tests.api_stub import ApiStub, api_stub
 from django_cfg.apps.centrifugo.tests.proxied import SECRET, envelope, native, publish_body
 from django_cfg.rpc.router import MessageRouter
-from django_cfg.rpc.tests.models import AddParams, AddResult, add
 from django_cfg.rpc.runner import CallRunner
+from django_cfg.rpc.tests.models import AddParams, AddResult, add
 from django_cfg.rpc.tests.running import BOUND_SECONDS, until
 
 TOKEN_SECRET = "token-secret-of-more-than-thirty-two-bytes"

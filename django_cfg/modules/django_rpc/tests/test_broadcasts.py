@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from django_cfg.errors import PublishError
+from django_cfg.errors import MalformedMessageError, PublishError
 from django_cfg.models.websocket import BroadcastRequest
 from django_cfg.modules.django_rpc.broadcasts import broadcast, deliver_published
 
@@ -28,7 +28,10 @@ class Nowhere:
         raise self._reason
 
 
-@pytest.mark.parametrize("reason", [PublishError("refused"), ValueError("'a b' cannot be a user id")])
+@pytest.mark.parametrize(
+    "reason",
+    [PublishError("refused"), ValueError("'a b' cannot be a user id"), MalformedMessageError("did not reach browsers")],
+)
 @pytest.mark.parametrize(
     ("message", "said"),
     [
@@ -36,6 +39,8 @@ class Nowhere:
         (b'{"target":"all","event_type":"e","payload":{}}', "did not reach browsers"),
         (b'{"target":"nobody"}', "is no BroadcastRequest"),
         (b"\xff", "is no BroadcastRequest"),
+        (b'{"target":"all","event_type":"e","payload":{"x":NaN}}', "is no BroadcastRequest"),
+        (b'{"target":"all","event_type":"e","payload":{"x":[1e400]}}', "is no BroadcastRequest"),
     ],
 )
 async def test_a_broadcast_that_cannot_be_delivered_is_said_in_the_log(
@@ -45,6 +50,12 @@ async def test_a_broadcast_that_cannot_be_delivered_is_said_in_the_log(
         await deliver_published(Nowhere(reason), message)
 
     assert said in caplog.text
+
+
+async def test_whatever_breaks_in_a_delivery_is_said_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    await deliver_published(Nowhere(RuntimeError("boom")), b'{"target":"all","event_type":"e","payload":{}}')
+
+    assert "RuntimeError: boom" in caplog.text
 
 
 class Somewhere(Nowhere):

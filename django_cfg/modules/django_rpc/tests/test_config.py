@@ -81,6 +81,12 @@ def test_override_settings_is_seen_and_forgotten() -> None:
         ({"response_key_prefix": "rpc:"}, "keys of RPC itself begin with response_key_prefix"),
         ({"response_key_prefix": "rpc:call:1"}, "keys of RPC itself begin with response_key_prefix"),
         ({"redis_url": "redis://localhost/2?protocol=3"}, "'protocol' is no option for this URL"),
+        ({"redis_url": "redis://localhost/2?db=x"}, "db must be the number of a database"),
+        ({"redis_url": "redis://localhost?db=-1"}, "db must be the number of a database"),
+        ({"redis_url": "rediss://localhost/2?ssl_min_version=zzz"}, "Invalid value for 'ssl_min_version'"),
+        ({"redis_url": "rediss://localhost/2?ssl_cert_reqs=bogus"}, "bogus"),
+        ({"redis_url": "unix://"}, "names the path of a socket"),
+        ({"bridge_stream": "stream:requests:dead"}, "dead letters of the other"),
         (
             {"redis_url": "rediss://localhost/2?ssl_ca_cert=/ca.pem"},
             "no option 'ssl_ca_cert' for TLS: did you mean 'ssl_ca_",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from django_cfg.modules.django_rpc.intake import Malformed, Request, has_expired, make_call, needs_record, read_entry
-from django_cfg.modules.django_rpc.protocol import reply_pattern
+from django_cfg.modules.django_rpc.protocol import MAX_PAYLOAD_BYTES, reply_pattern
 from django_cfg.modules.django_rpc.redis_clock import RedisClock
 
 ALLOWED = reply_pattern("list:response:")
@@ -65,6 +65,26 @@ def test_what_cannot_be_read_tells_nobody(raw: bytes) -> None:
 
     assert entry.reply_to is None
     assert entry.reason
+
+
+VICTIM = '{"reply_to":"list:response:victim","correlation_id":"victims","type":"rpc"}'
+OWN = '"reply_to":"list:response:c1","correlation_id":"c1"'
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f'{{"method":"echo","params":{VICTIM},{OWN},"timeout":"5"}}',
+        f'{{"method":"echo","params":[{VICTIM},NaN],{OWN}}}',
+        f'{{"params":{{"text":"\\"}},{VICTIM[1:-1]}"}},"x":{{"y":[{VICTIM}]}},{OWN}',
+        f'{{"method":"echo","params":{"[" * 100}{VICTIM}{"]" * 100},{OWN}}}',
+        f'{{"method":"echo","params":{{"deep":{VICTIM},"text":"{"x" * MAX_PAYLOAD_BYTES}"}},{OWN}}}',
+    ],
+)
+def test_what_an_end_user_wrote_is_nobodys_address(raw: str) -> None:
+    entry = refused({b"payload": raw.encode()})
+
+    assert (entry.reply_to, entry.correlation_id, entry.typed) == ("list:response:c1", "c1", False)
 
 
 def test_a_reply_list_elsewhere_is_refused_and_not_written_to() -> None:

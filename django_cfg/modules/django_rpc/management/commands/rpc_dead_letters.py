@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -14,6 +15,8 @@ from django_cfg.modules.django_rpc.protocol import Keys
 
 if TYPE_CHECKING:
     from django_cfg.modules.django_rpc.dead_letters import DeadLetter
+
+LETTER_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
 
 
 class Command(StreamChoiceCommand):
@@ -33,15 +36,18 @@ class Command(StreamChoiceCommand):
 
         if options["count"] < 1:
             raise CommandError("--count must be 1 or more")
+        for name in ("show", "requeue", "drop"):
+            if options[name] is not None and not LETTER_ID.fullmatch(options[name]):
+                raise CommandError(f"--{name} takes the id of a dead letter as the list shows it: 1700000000000-0")
         with self.opened(options) as (redis, keys):
-            if given := options["show"]:
+            if (given := options["show"]) is not None:
                 letter = dead_letters.find_letter(redis, keys, given)
                 if letter is None:
                     raise CommandError(f"there is no dead letter {given}")
                 self.stdout.write(json.dumps(_shown(letter), indent=2))
-            elif given := options["requeue"]:
+            elif (given := options["requeue"]) is not None:
                 self._say(_requeued(redis, keys, given), given, "is back in the stream")
-            elif given := options["drop"]:
+            elif (given := options["drop"]) is not None:
                 self._say(dead_letters.drop(redis, keys, given), given, "has been dropped")
             else:
                 self._list(dead_letters.list_letters(redis, keys, options["count"]), as_json=options["json"])
