@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from inspect import signature
-from typing import Any
 
 from django_cfg.errors import RPCConfigurationError
 
@@ -40,12 +39,10 @@ def check_values(url: str) -> None:
     """Raises ValueError for what redis-py would say at the first connection; nothing where it is not installed."""
     if not _is_installed("redis"):
         return
-    from redis import RedisError
-    from redis.connection import Connection, parse_url
+    from redis import ConnectionPool, RedisError
 
-    options: dict[str, Any] = dict(parse_url(url))
     try:
-        options.pop("connection_class", Connection)(**options)
+        ConnectionPool.from_url(url).make_connection()
     except RedisError as error:
         raise ValueError(str(error)) from error
 
