@@ -90,7 +90,20 @@ DEFAULTS: dict[str, Any] = {
     "span": dt.timedelta(microseconds=1),
 }
 ALIASES: dict[str, Any] = {"userId": "u", "x-dashed name": "d", "class": "c", "list": [1], "json": 5}
+FILLED: dict[str, Any] = {
+    "letters": ["y"],
+    "by_letter": {"b": "y"},
+    "numbers": {2},
+    "either": ["b", 2],
+    "perhaps": None,
+    "colors": ["dark-blue", 2],
+    "named": "second",
+    "rights": 2,
+    "share": "all",
+    "pathed": 3,
+}
 VALUES = {
+    "types.filled": FILLED,
     "types.scalars": SCALARS,
     "types.containers": CONTAINERS,
     "types.unions": UNIONS,

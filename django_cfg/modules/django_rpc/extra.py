@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from inspect import signature
+from typing import Any
 
 from django_cfg.errors import RPCConfigurationError
 
@@ -41,8 +42,9 @@ def check_values(url: str) -> None:
         return
     from redis import ConnectionPool, RedisError
 
+    pool: Any = ConnectionPool
     try:
-        ConnectionPool.from_url(url).make_connection()
+        pool.from_url(url).make_connection()
     except RedisError as error:
         raise ValueError(str(error)) from error
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, List, Literal, NamedTuple, Optional, TypeVar, Union
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, NaiveDatetime, RootModel, computed_field
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, HttpUrl, NaiveDatetime, RootModel, computed_field
 from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
 from django_cfg.rpc.router import MessageRouter
@@ -34,6 +34,24 @@ class Priority(enum.IntEnum):
 class Mixed(enum.Enum):
     TEXT = "text"
     NUMBER = 1
+
+
+class Named(enum.StrEnum):
+    """Two names for one value."""
+
+    FIRST = "first"
+    PRIMARY = "first"
+    SECOND = "second"
+
+
+class Rights(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+class Share(enum.Enum):
+    HALF = 0.5
+    ALL = "all"
 
 
 class Cat(BaseModel):
@@ -206,6 +224,21 @@ class Defaults(BaseModel):
     old: int = Field(1, deprecated=True, description="Use whole.")
 
 
+class Filled(BaseModel):
+    """Defaults whose types say more than their values."""
+
+    letters: List[Literal["x", "y"]] = ["x"]
+    by_letter: dict[str, Literal["x", "y"]] = Field({"a": "x"}, description="Described.")
+    numbers: set[Literal[1, 2]] = {1}
+    either: list[Union[int, str]] = [1, "a"]
+    perhaps: Optional[List[Literal["x"]]] = ["x"]
+    colors: Optional[List[Union[Color, int]]] = [Color.RED, 1]
+    named: Named = Named.PRIMARY
+    rights: Rights = Rights.READ | Rights.WRITE
+    share: Share = Share.HALF
+    pathed: int = Field(0, validation_alias=AliasPath("pathed"))
+
+
 class Aliases(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
@@ -249,6 +282,11 @@ async def nested(conn, params: Nested) -> Nested:
 
 @router.register("types.defaults")
 async def defaults(conn, params: Defaults) -> Defaults:
+    return params
+
+
+@router.register("types.filled")
+async def filled(conn, params: Filled) -> Filled:
     return params
 
 

@@ -25,7 +25,7 @@ _DATA = frozenset({"default", "const", "enum", "examples"})
 def build(methods: Iterable[RPCMethodInfo]) -> dict[str, Any]:
     """`$defs` with every type, `x-methods` with every method; raises GenerationError."""
     ordered = sorted(methods, key=lambda method: method.name)
-    roots, defs = _joined(*definitions(ordered))
+    roots, defs = _joined(*_by_place(*definitions(ordered)))
     names = _final_names(defs, roots)
     document: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -60,6 +60,26 @@ def _method(method: RPCMethodInfo, roots: Roots) -> dict[str, Any]:
     if method.idempotent:
         described["idempotent"] = True
     return described
+
+
+def _by_place(roots: Roots, defs: Mapping[str, Any]) -> tuple[Roots, dict[str, Any]]:
+    """With both sides of a type under one key: pydantic shortens each as far as it is unique by itself."""
+    wanted = {key: _place_key(schema) for key, schema in defs.items() if "x-mode" in schema}
+    often = Counter(wanted.values())  # more than once: a generic of two types of one name
+    keys = {key: made for key, made in wanted.items() if often[made] == 1 and made not in defs.keys() - {key}}
+
+    def move(key: str) -> str:
+        return keys.get(key, key)
+
+    moved = {move(key): _map_references(schema, move) for key, schema in defs.items()}
+    for schema in moved.values():
+        schema.pop("x-mode", None)
+    return {key: _map_references(root, move) for key, root in roots.items()}, moved
+
+
+def _place_key(schema: Mapping[str, Any]) -> str:
+    side = _SIDES[schema["x-mode"] == "serialization"]
+    return f"{schema['x-module']}.{schema['x-qualname']}{side}"
 
 
 def _joined(roots: Roots, defs: Mapping[str, Any]) -> tuple[Roots, dict[str, Any]]:

@@ -176,7 +176,11 @@ def _literal(values: list[Any]) -> Type:
     scalars = [value for value in values if isinstance(value, str | int | float | bool)]
     if len(scalars) + values.count(None) != len(values):
         return Open()
-    chosen = Literal(tuple(scalars))
+    # Python's Literal has no numbers with a fraction.
+    named = tuple(value for value in scalars if not isinstance(value, float))
+    chosen: Type = Literal(named)
+    if len(named) < len(scalars):
+        chosen = Union((chosen, Scalar(Kind.FLOAT))) if named else Scalar(Kind.FLOAT)
     return chosen if None not in values else (Nullable(chosen) if scalars else _NULL)
 
 

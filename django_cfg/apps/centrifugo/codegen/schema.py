@@ -3,6 +3,7 @@
 | key | on | holds |
 |---|---|---|
 | `x-name`, `x-module`, `x-qualname` | definitions | where the Python type comes from |
+| `x-mode` | definitions | for which side they are: `validation` or `serialization` |
 | `x-bases`, `x-generic` | definitions of models | names of the base models; the generic origin and its arguments |
 | `x-root` | definitions of root models | true |
 | `x-enum-varnames` | enums | member names, in the order of `enum` |
@@ -71,7 +72,7 @@ class _Schema(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         found = super().model_schema(schema)
         cls = schema["cls"]
-        _describe_type(found, cls)
+        self._describe_type(found, cls)
         if schema.get("root_model"):
             return {**found, "x-root": True}
         generic: Any = cls.__pydantic_generic_metadata__
@@ -82,12 +83,12 @@ class _Schema(GenerateJsonSchema):
         return {**found, "x-bases": bases} if bases else found
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
-        return _describe_type(super().dataclass_schema(schema), schema["cls"])
+        return self._describe_type(super().dataclass_schema(schema), schema["cls"])
 
     def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
         found = super().typed_dict_schema(schema)
         self._add_python_names(found, schema["fields"])
-        return _describe_type(found, schema["cls"]) if "cls" in schema else found
+        return self._describe_type(found, schema["cls"]) if "cls" in schema else found
 
     def model_fields_schema(self, schema: core_schema.ModelFieldsSchema) -> JsonSchemaValue:
         found = super().model_fields_schema(schema)
@@ -123,12 +124,14 @@ class _Schema(GenerateJsonSchema):
         return {**found, "x-default-factory": getattr(factory, "__name__", "factory")}
 
     def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
-        found = super().enum_schema(schema)
-        members: list[enum.Enum] = schema["members"]
+        if issubclass(schema["cls"], enum.Flag):  # any sum of the members is a value
+            return self._describe_type({"type": "integer"}, schema["cls"])
+        members: list[enum.Enum] = list({member.name: member for member in schema["members"]}.values())  # no aliases
+        found = super().enum_schema({**schema, "members": members})
         found["x-enum-varnames"] = [member.name for member in members]
         if schema["cls"].__doc__ in (None, enum.Enum.__doc__, enum.StrEnum.__doc__, enum.IntEnum.__doc__):
             found.pop("description", None)
-        return _describe_type(found, schema["cls"])
+        return self._describe_type(found, schema["cls"])
 
     def datetime_schema(self, schema: core_schema.DatetimeSchema) -> JsonSchemaValue:
         found = super().datetime_schema(schema)
@@ -149,6 +152,13 @@ class _Schema(GenerateJsonSchema):
         plain = not keys or (keys.get("type") == "string" and not {"format", "x-python-type", "enum"} & keys.keys())
         return found if plain else {**found, "x-keys": keys}
 
+    def _describe_type(self, found: JsonSchemaValue, cls: type) -> JsonSchemaValue:
+        found["x-name"] = cls.__name__
+        found["x-module"] = cls.__module__
+        found["x-qualname"] = cls.__qualname__
+        found["x-mode"] = self.mode
+        return found
+
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
         """A type that JSON Schema cannot say stays open instead of failing the whole generation."""
         return {"x-open": error_info}
@@ -166,13 +176,6 @@ def _without_odd_default(found: JsonSchemaValue) -> JsonSchemaValue:
     return found
 
 
-def _describe_type(found: JsonSchemaValue, cls: type) -> JsonSchemaValue:
-    found["x-name"] = cls.__name__
-    found["x-module"] = cls.__module__
-    found["x-qualname"] = cls.__qualname__
-    return found
-
-
 def _wire_name(field: Mapping[str, Any], name: str, mode: JsonSchemaMode) -> str:
     if field["type"] == "computed-field":
         alias = field.get("alias", name)
@@ -180,5 +183,5 @@ def _wire_name(field: Mapping[str, Any], name: str, mode: JsonSchemaMode) -> str
         alias = field.get("validation_alias" if mode == "validation" else "serialization_alias", name)
     if isinstance(alias, str):
         return alias
-    paths: Sequence[Any] = alias
+    paths: Sequence[Any] = alias if isinstance(alias[0], list) else [alias]
     return next((path[0] for path in paths if len(path) == 1 and isinstance(path[0], str)), name)

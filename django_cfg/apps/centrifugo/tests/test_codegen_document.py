@@ -110,6 +110,33 @@ def test_two_models_of_one_name_are_told_apart_by_where_they_are() -> None:
     assert build([method("b", right), method("a", left)]) == document
 
 
+def test_both_sides_of_a_type_are_one_also_beside_another_of_its_name() -> None:
+    """That has one side only, so that pydantic names one of the three shorter than the others."""
+    ours = create_model("Item", id=(int, ...), level=(Level, ...), __module__="shop.handlers")
+    theirs = create_model("Item", title=(str, ...), __module__="blog.handlers")
+
+    assert sorted(build([method("a", ours, ours), method("b", theirs)])["$defs"]) == ["BlogItem", "Level", "ShopItem"]
+
+
+def test_generics_of_two_types_of_one_name_stay_two() -> None:
+    ours = create_model("Item", id=(int, ...), __module__="shop.handlers")
+    theirs = create_model("Item", title=(str, ...), __module__="blog.handlers")
+    document = build([method("a", None, Page[ours]), method("b", None, Page[theirs])])  # type: ignore[valid-type]
+
+    results = [document["x-methods"][name]["result"]["$ref"] for name in ("a", "b")]
+    assert len(set(results)) == 2
+
+
+def test_an_alias_of_a_member_is_no_member() -> None:
+    class Grade(enum.StrEnum):
+        A = "a"
+        BEST = "a"
+        B = "b"
+
+    found = build([method("m", create_model("Graded", grade=(Grade, ...)))])["$defs"]["Grade"]
+    assert (found["enum"], found["x-enum-varnames"]) == (["a", "b"], ["A", "B"])
+
+
 def test_names_that_the_clients_need_are_left_to_them() -> None:
     defs = build([method("m", create_model("Promise"), create_model("task"))])["$defs"]
 

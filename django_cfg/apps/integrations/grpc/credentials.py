@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import grpc
@@ -22,6 +23,7 @@ def server_credentials(config: GRPCConfig) -> grpc.ServerCredentials | None:
     if not config.tls_certificate:
         return None
     pair = (_read("tls_key", config.tls_key), _read("tls_certificate", config.tls_certificate))
+    _check_pair(config)
     authority = _read("client_ca", config.client_ca) if config.client_ca else None
     return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
 
@@ -44,6 +46,18 @@ def service_metadata(config: GRPCConfig) -> tuple[tuple[str, str], ...]:
     if config.checks_callers and config.token_secret:
         return (("authorization", f"Bearer {create_service_token(SERVICE_NAME, ttl_seconds=TOKEN_SECONDS)}"),)
     return ()
+
+
+def _check_pair(config: GRPCConfig) -> None:
+    """gRPC would only say that it cannot listen."""
+    try:
+        # An empty password, or OpenSSL asks at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_certificate, config.tls_key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigurationError(
+            "GRPC['tls_certificate'] and GRPC['tls_key'] must be PEM files of one pair, and the key without a"
+            f" password: {error}"
+        ) from error
 
 
 def _read(setting: str, path: str) -> bytes:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 
-__all__ = ["is_host"]
+__all__ = ["is_address", "is_host"]
 
 
 def is_host(text: str) -> bool:
     """A name or an IP address alone: without scheme, port, brackets and blanks."""
+    return is_address(text) or (bool(text) and text.isprintable() and set(text).isdisjoint(" :/[]@?#"))
+
+
+def is_address(text: str) -> bool:
+    """An IP address, and no name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return bool(text) and text.isprintable() and set(text).isdisjoint(" :/[]@?#")
+        return False
     return True

@@ -15,6 +15,7 @@ import grpc
 from django_cfg.apps.integrations.grpc.attempts import FailedAttempts, address_of
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.identity import Caller, Credentials, Refused, Role, admit, current_caller
+from django_cfg.apps.integrations.grpc.in_flight import InFlight
 from django_cfg.apps.integrations.grpc.places import Places
 from django_cfg.apps.integrations.grpc.server_metrics import count_refused
 from django_cfg.apps.integrations.grpc.server_spans import traced
@@ -25,11 +26,14 @@ __all__ = ["UNARY_LANES", "Admission"]
 logger = logging.getLogger("django_cfg.grpc")
 
 HEALTH = "/grpc.health.v1.Health/"
+WATCH = f"{HEALTH}Watch"
 REFLECTION = "/grpc.reflection."
 
 FIRST_MESSAGE_SECONDS = 1.0
 UNARY_LANES = 32
 """Database threads of unary methods: one is kept to the end of its call, which may be waiting for an agent."""
+MOST_WATCHES = 100
+"""Streams of `Health/Watch` at once, which need no credentials: more would take the places of agents."""
 MOST_METHODS = 1000
 """Remembered, as a servicer may answer to any name that a caller makes up."""
 
@@ -42,10 +46,11 @@ Run: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 class Admission(grpc.aio.ServerInterceptor):
     """Owned by the server's event loop. What it wraps is a coroutine, so a stream costs no second generator."""
 
-    def __init__(self, config: GRPCConfig, clock: Callable[[], float] = time.time, lanes: Lanes | None = None) -> None:
+    def __init__(self, config: GRPCConfig, lanes: Lanes | None = None) -> None:
+        self.unary = InFlight()
+        self._watches = InFlight()
         self._config = config
         self._lanes = lanes or Lanes(UNARY_LANES)
-        self._clock = clock
         self._failed = FailedAttempts()
         self._places = Places(config.max_agents)
         self._checked: dict[str, tuple[Handler, Handler]] = {}
@@ -58,11 +63,11 @@ class Admission(grpc.aio.ServerInterceptor):
     ) -> Handler:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(HEALTH):
+        if handler is None or (method.startswith(HEALTH) and method != WATCH):
             return handler
         known, checked = self._checked.get(method, (None, None))
         if known is not handler:
-            checked = self._wrapped(handler, method)
+            checked = self._bounded(handler) if method == WATCH else self._wrapped(handler, method)
             if len(self._checked) < MOST_METHODS:
                 self._checked[method] = handler, checked
         return checked
@@ -90,18 +95,26 @@ class Admission(grpc.aio.ServerInterceptor):
             finally:
                 self._places.give_back(agent_id)
 
-        return kind(
-            admitted,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        return _handler(kind, admitted, handler)
+
+    def _bounded(self, watch: Handler) -> Handler:
+        call, kind = _behavior(watch)
+        run = _runner(call, WATCH, responds_once=False)
+
+        async def bounded(request: Any, context: Context) -> Any:
+            if self._watches.count >= MOST_WATCHES:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch the health of this server")
+            with self._watches:
+                return await run(request, context)
+
+        return _handler(kind, bounded, watch)
 
     def _in_lane(self, run: Run) -> Run:
         """With a database connection of its own, unlike a stream, which would keep one for as long as it lasts."""
         lanes = self._lanes
 
         async def laned(request: Any, context: Context) -> Any:
-            with lanes.use():
+            with self.unary, lanes.use():
                 return await run(request, context)
 
         return laned
@@ -110,11 +123,11 @@ class Admission(grpc.aio.ServerInterceptor):
         """Ends the RPC with a status instead of returning when it may not go on."""
         if not self._config.checks_callers:
             return None
-        address, now = address_of(context.peer()), self._clock()
+        address, now = address_of(context.peer()), time.monotonic()
         if wait := self._failed.retry_after(address, now):
             count_refused(grpc.StatusCode.RESOURCE_EXHAUSTED.name)
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"too many failures; retry in {wait:.0f} s")
-        found = admit(_credentials(context), role, self._config, now)
+        found = admit(_credentials(context), role, self._config, time.time())
         if not isinstance(found, Refused):
             return found
         if found.guessed:
@@ -154,6 +167,10 @@ def _behavior(handler: Handler) -> tuple[Any, Any]:
     if handler.response_streaming:
         return handler.unary_stream, grpc.unary_stream_rpc_method_handler
     return handler.unary_unary, grpc.unary_unary_rpc_method_handler
+
+
+def _handler(kind: Any, run: Run, like: Handler) -> Handler:
+    return kind(run, request_deserializer=like.request_deserializer, response_serializer=like.response_serializer)
 
 
 def _runner(call: Any, method: str, *, responds_once: bool) -> Run:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.server import CommandServer
@@ -18,6 +20,8 @@ from django_cfg.rpc.leaving import leave_soon
 from django_cfg.rpc.listening import bind
 
 __all__ = ["Plan", "Run"]
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 Ready = Callable[[str, int, list[RegisteredService]], None]
 
@@ -60,6 +64,7 @@ class Run:
         try:
             server = CommandServer(plan.config)
             services = register_handlers(server.grpc)
+            self._heed_signals(stop)
             async with _health(plan.health, server), reporting():
                 port = await server.start(plan.host, plan.port, [service.name for service in services])
                 self._ready(plan.host, port, services)
@@ -73,19 +78,28 @@ class Run:
 
     def _prepare(self) -> asyncio.Event:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-
-        def signalled() -> None:
-            self._signalled = True
-            stop.set()
-
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, signalled)
+            for number in STOPPING:
+                signal.signal(number, _leave)
         with self._lock:
             self._stop = lambda: loop.call_soon_threadsafe(stop.set)
             if self._stopped:
                 stop.set()
         return stop
+
+    def _heed_signals(self, stop: asyncio.Event) -> None:
+        def signalled() -> None:
+            self._signalled = True
+            stop.set()
+
+        if threading.current_thread() is threading.main_thread():
+            for number in STOPPING:
+                asyncio.get_running_loop().add_signal_handler(number, signalled)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """A server whose handlers are being registered, however long that takes, has nothing to finish."""
+    os._exit(0)
 
 
 @asynccontextmanager

@@ -15,6 +15,9 @@ type API interface {
 	// TypesDefaults calls types.defaults.
 	TypesDefaults(ctx context.Context, params DefaultsInput, opts ...CallOption) (*Defaults, error)
 
+	// TypesFilled calls types.filled.
+	TypesFilled(ctx context.Context, params FilledInput, opts ...CallOption) (*Filled, error)
+
 	// TypesNested calls types.nested.
 	TypesNested(ctx context.Context, params NestedInput, opts ...CallOption) (*Nested, error)
 
@@ -65,6 +68,15 @@ func (c *APIClient) TypesContainers(ctx context.Context, params Containers, opts
 func (c *APIClient) TypesDefaults(ctx context.Context, params DefaultsInput, opts ...CallOption) (*Defaults, error) {
 	var result Defaults
 	if err := c.Call(ctx, "types.defaults", params, &result, opts...); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// TypesFilled calls types.filled.
+func (c *APIClient) TypesFilled(ctx context.Context, params FilledInput, opts ...CallOption) (*Filled, error) {
+	var result Filled
+	if err := c.Call(ctx, "types.filled", params, &result, opts...); err != nil {
 		return nil, err
 	}
 	return &result, nil

@@ -21,6 +21,14 @@ const (
 	ColorDarkBlue Color = "dark-blue"
 )
 
+// Two names for one value.
+type Named string
+
+const (
+	NamedFirst  Named = "first"
+	NamedSecond Named = "second"
+)
+
 // Priority is one of a few values.
 type Priority int64
 
@@ -305,6 +313,63 @@ func (v DogInput) MarshalJSON() ([]byte, error) {
 	})
 }
 
+// Defaults whose types say more than their values.
+type Filled struct {
+	Letters []string `json:"letters"`
+	// Described.
+	ByLetter map[string]string `json:"by_letter"`
+	Numbers  []int64           `json:"numbers"`
+	Either   []Int64OrString   `json:"either"`
+	Perhaps  []string          `json:"perhaps"`
+	Colors   []ColorOrInt64    `json:"colors"`
+	Named    Named             `json:"named"`
+	Rights   Rights            `json:"rights"`
+	Share    Share             `json:"share"`
+	Pathed   int64             `json:"pathed"`
+}
+
+// Defaults whose types say more than their values.
+type FilledInput struct {
+	// Left out when zero, for the server's default (["x"]); see ForceSendFields.
+	Letters []string `json:"letters,omitzero"`
+	// Described.
+	// Left out when zero, for the server's default ({"a": "x"}); see ForceSendFields.
+	ByLetter map[string]string `json:"by_letter,omitzero"`
+	// Left out when zero, for the server's default ([1]); see ForceSendFields.
+	Numbers []int64 `json:"numbers,omitzero"`
+	// Left out when zero, for the server's default ([1, "a"]); see ForceSendFields.
+	Either []Int64OrString `json:"either,omitzero"`
+	// Left out when zero, for the server's default (["x"]); see ForceSendFields.
+	Perhaps []string `json:"perhaps,omitzero"`
+	// Left out when zero, for the server's default (["red", 1]); see ForceSendFields.
+	Colors []ColorOrInt64 `json:"colors,omitzero"`
+	// Left out when zero, for the server's default ("first"); see ForceSendFields.
+	Named Named `json:"named,omitzero"`
+	// Left out when zero, for the server's default (3); see ForceSendFields.
+	Rights Rights `json:"rights,omitzero"`
+	// Left out when zero, for the server's default (0.5); see ForceSendFields.
+	Share  Share `json:"share,omitzero"`
+	Pathed int64 `json:"pathed,omitzero"`
+	// ForceSendFields names fields that are sent although they are zero.
+	ForceSendFields []string `json:"-"`
+}
+
+// MarshalJSON sends what the server needs, also where the caller left it out.
+func (v FilledInput) MarshalJSON() ([]byte, error) {
+	type plain FilledInput
+	return encodeForced(plain(v), v.ForceSendFields, map[string]forcedField{
+		"Letters":  {"letters", v.Letters},
+		"ByLetter": {"by_letter", v.ByLetter},
+		"Numbers":  {"numbers", v.Numbers},
+		"Either":   {"either", v.Either},
+		"Perhaps":  {"perhaps", v.Perhaps},
+		"Colors":   {"colors", v.Colors},
+		"Named":    {"named", v.Named},
+		"Rights":   {"rights", v.Rights},
+		"Share":    {"share", v.Share},
+	})
+}
+
 type Nested struct {
 	Tree     Tree       `json:"tree"`
 	Page     PageCircle `json:"page"`
@@ -489,6 +554,9 @@ func (v UnionsInput) MarshalJSON() ([]byte, error) {
 
 // Mixed is a named type.
 type Mixed = interface{}
+
+// Rights is a named type.
+type Rights = int64
 
 // Size is a named type.
 type Size = Tuple2[int64, string]
@@ -716,6 +784,33 @@ func (u *CircleOrSquareInput) UnmarshalJSON(data []byte) error {
 	)
 }
 
+// ColorOrInt64 holds one of its variants; Raw holds one that this client does not know.
+type ColorOrInt64 struct {
+	Color *Color
+	Int64 *int64
+	Raw   json.RawMessage
+}
+
+// MarshalJSON writes the variant that is set.
+func (u ColorOrInt64) MarshalJSON() ([]byte, error) {
+	switch {
+	case u.Color != nil:
+		return json.Marshal(u.Color)
+	case u.Int64 != nil:
+		return json.Marshal(u.Int64)
+	}
+	return json.Marshal(u.Raw)
+}
+
+// UnmarshalJSON sets the variant that the data fits.
+func (u *ColorOrInt64) UnmarshalJSON(data []byte) error {
+	*u = ColorOrInt64{}
+	return decodeVariant(data, &u.Raw,
+		variantOf(&u.Color),
+		variantOf(&u.Int64),
+	)
+}
+
 // Int64OrString holds one of its variants; Raw holds one that this client does not know.
 type Int64OrString struct {
 	Int64  *int64
@@ -840,6 +935,33 @@ func (u *PetInput) UnmarshalJSON(data []byte) error {
 		return decodeVariant(data, &u.Raw, variantOf(&u.DogInput))
 	}
 	return decodeVariant(data, &u.Raw)
+}
+
+// Share holds one of its variants; Raw holds one that this client does not know.
+type Share struct {
+	String  *string
+	Float64 *float64
+	Raw     json.RawMessage
+}
+
+// MarshalJSON writes the variant that is set.
+func (u Share) MarshalJSON() ([]byte, error) {
+	switch {
+	case u.String != nil:
+		return json.Marshal(u.String)
+	case u.Float64 != nil:
+		return json.Marshal(u.Float64)
+	}
+	return json.Marshal(u.Raw)
+}
+
+// UnmarshalJSON sets the variant that the data fits.
+func (u *Share) UnmarshalJSON(data []byte) error {
+	*u = Share{}
+	return decodeVariant(data, &u.Raw,
+		variantOf(&u.String),
+		variantOf(&u.Float64),
+	)
 }
 
 // StringOrInt64 holds one of its variants; Raw holds one that this client does not know.

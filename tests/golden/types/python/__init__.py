@@ -18,8 +18,11 @@ from .models import Derived
 from .models import DerivedInput
 from .models import Dog
 from .models import DogInput
+from .models import Filled
+from .models import FilledInput
 from .models import Json
 from .models import Mixed
+from .models import Named
 from .models import Nested
 from .models import NestedInput
 from .models import Odd
@@ -33,7 +36,9 @@ from .models import PetInput
 from .models import Point
 from .models import PointInput
 from .models import Priority
+from .models import Rights
 from .models import Scalars
+from .models import Share
 from .models import Size
 from .models import Square
 from .models import SquareInput
@@ -64,8 +69,11 @@ __all__ = [
     "DerivedInput",
     "Dog",
     "DogInput",
+    "Filled",
+    "FilledInput",
     "Json",
     "Mixed",
+    "Named",
     "Nested",
     "NestedInput",
     "Odd",
@@ -79,7 +87,9 @@ __all__ = [
     "Point",
     "PointInput",
     "Priority",
+    "Rights",
     "Scalars",
+    "Share",
     "Size",
     "Square",
     "SquareInput",

@@ -14,6 +14,8 @@ from .models import (
     Containers,
     Defaults,
     DefaultsInput,
+    Filled,
+    FilledInput,
     Nested,
     NestedInput,
     Odd,
@@ -67,6 +69,17 @@ class APIClient:
         """Call types.defaults."""
         result = await self.rpc.call("types.defaults", _dump(params), timeout=timeout, transport=transport)
         return _read(Defaults, "types.defaults", result)
+
+    async def types_filled(
+        self,
+        params: FilledInput,
+        *,
+        timeout: float | None = None,
+        transport: Transport | None = None,
+    ) -> Filled:
+        """Call types.filled."""
+        result = await self.rpc.call("types.filled", _dump(params), timeout=timeout, transport=transport)
+        return _read(Filled, "types.filled", result)
 
     async def types_nested(
         self,

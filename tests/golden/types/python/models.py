@@ -66,6 +66,13 @@ class Color(_StrEnum):
     DARK_BLUE = "dark-blue"
 
 
+class Named(_StrEnum):
+    """Two names for one value."""
+
+    FIRST = "first"
+    SECOND = "second"
+
+
 class Priority(_IntEnum):
     LOW = 1
     HIGH = 10
@@ -159,10 +166,10 @@ class Defaults(_Model):
     price: Decimal = Field(default_factory=lambda: Decimal("1.50"))
     raw: bytes = b'raw'
     names: list[str] = Field(default_factory=lambda: list[str]())
-    numbers: list[int] = Field(default_factory=lambda: [1, 2])
-    counts: dict[str, int] = Field(default_factory=lambda: {"a": 1})
-    unique: set[int] = Field(default_factory=lambda: {1})
-    pair: tuple[int, str] = Field(default_factory=lambda: (1, "a"))
+    numbers: list[int] = [1, 2]
+    counts: dict[str, int] = {"a": 1}
+    unique: set[int] = {1}
+    pair: tuple[int, str] = (1, "a")
     circle: Circle = Field(default_factory=lambda: Circle.model_validate({'radius': 1.0}))
     key: UUID
     infinite: float
@@ -192,10 +199,10 @@ class DefaultsInput(_Params):
     price: Decimal = Field(default_factory=lambda: Decimal("1.50"))
     raw: bytes = b'raw'
     names: list[str] = Field(default_factory=lambda: list[str]())
-    numbers: list[int] = Field(default_factory=lambda: [1, 2])
-    counts: dict[str, int] = Field(default_factory=lambda: {"a": 1})
-    unique: set[int] = Field(default_factory=lambda: {1})
-    pair: tuple[int, str] = Field(default_factory=lambda: (1, "a"))
+    numbers: list[int] = [1, 2]
+    counts: dict[str, int] = {"a": 1}
+    unique: set[int] = {1}
+    pair: tuple[int, str] = (1, "a")
     circle: Circle = Field(default_factory=lambda: Circle.model_validate({'radius': 1.0}))
     key: UUID | None = None
     infinite: float | None = None
@@ -233,6 +240,42 @@ class DogInput(_Params):
 
     def model_post_init(self, context: object, /) -> None:
         self.__pydantic_fields_set__.update(["kind"])
+
+
+class Filled(_Model):
+    """Defaults whose types say more than their values."""
+
+    letters: list[Literal["x", "y"]] = ["x"]
+    by_letter: Annotated[dict[str, Literal["x", "y"]], Field(description="Described.")] = {"a": "x"}
+    numbers: set[Literal[1, 2]] = {1}
+    either: list[int | str] = [1, "a"]
+    perhaps: list[Literal["x"]] | None = ["x"]
+    colors: list[Color | int] | None
+    named: Named = Named.FIRST
+    rights: Rights = 3
+    share: Share = 0.5
+    pathed: int = 0
+
+    def model_post_init(self, context: object, /) -> None:
+        self.__pydantic_fields_set__.update(["letters", "by_letter", "numbers", "either", "perhaps"])
+
+
+class FilledInput(_Params):
+    """Defaults whose types say more than their values."""
+
+    letters: list[Literal["x", "y"]] = ["x"]
+    by_letter: Annotated[dict[str, Literal["x", "y"]], Field(description="Described.")] = {"a": "x"}
+    numbers: set[Literal[1, 2]] = {1}
+    either: list[int | str] = [1, "a"]
+    perhaps: list[Literal["x"]] | None = ["x"]
+    colors: list[Color | int] | None = None
+    named: Named = Named.FIRST
+    rights: Rights = 3
+    share: Share = 0.5
+    pathed: int = 0
+
+    def model_post_init(self, context: object, /) -> None:
+        self.__pydantic_fields_set__.update(["letters", "by_letter", "numbers", "either", "perhaps"])
 
 
 class Nested(_Model):
@@ -377,6 +420,10 @@ class Tags(RootModel[list[str]]):
 
 
 Mixed: TypeAlias = Literal["text", 1]
+
+Rights: TypeAlias = int
+
+Share: TypeAlias = Literal["all"] | float
 
 Size: TypeAlias = tuple[int, str]
 

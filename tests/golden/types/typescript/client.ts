@@ -6,6 +6,8 @@ import type {
   Containers,
   Defaults,
   DefaultsInput,
+  Filled,
+  FilledInput,
   Nested,
   NestedInput,
   Odd,
@@ -38,6 +40,11 @@ export class APIClient {
   /** Calls types.defaults. */
   typesDefaults(params: DefaultsInput, options?: CallOptions): Promise<Defaults> {
     return this.rpc.call<Defaults>("types.defaults", params, options);
+  }
+
+  /** Calls types.filled. */
+  typesFilled(params: FilledInput, options?: CallOptions): Promise<Filled> {
+    return this.rpc.call<Filled>("types.filled", params, options);
   }
 
   /** Calls types.nested. */

@@ -7,6 +7,13 @@ export const Color = {
 } as const;
 export type Color = (typeof Color)[keyof typeof Color];
 
+/** Two names for one value. */
+export const Named = {
+  FIRST: "first",
+  SECOND: "second",
+} as const;
+export type Named = (typeof Named)[keyof typeof Named];
+
 export const Priority = {
   LOW: 1,
   HIGH: 10,
@@ -157,6 +164,36 @@ export interface DogInput {
   good?: boolean;
 }
 
+/** Defaults whose types say more than their values. */
+export interface Filled {
+  letters: ("x" | "y")[];
+  /** Described. */
+  by_letter: { [key: string]: "x" | "y" };
+  numbers: (1 | 2)[];
+  either: (number | string)[];
+  perhaps: "x"[] | null;
+  colors: (Color | number)[] | null;
+  named: Named;
+  rights: Rights;
+  share: Share;
+  pathed: number;
+}
+
+/** Defaults whose types say more than their values. */
+export interface FilledInput {
+  letters?: ("x" | "y")[];
+  /** Described. */
+  by_letter?: { [key: string]: "x" | "y" };
+  numbers?: (1 | 2)[];
+  either?: (number | string)[];
+  perhaps?: "x"[] | null;
+  colors?: (Color | number)[] | null;
+  named?: Named;
+  rights?: Rights;
+  share?: Share;
+  pathed?: number;
+}
+
 export interface Nested {
   tree: Tree;
   page: PageCircle;
@@ -290,6 +327,10 @@ export type Pet = Cat | Dog;
 
 /** Either. */
 export type PetInput = CatInput | DogInput;
+
+export type Rights = number;
+
+export type Share = "all" | number;
 
 export type Size = [number, string];
 

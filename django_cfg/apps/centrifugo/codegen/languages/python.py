@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ _FROM_IMPORTS = (
     ("pydantic", ("BaseModel", "BeforeValidator", "ConfigDict", "Field", "PlainSerializer", "RootModel")),
     ("typing_extensions", ("TypeAliasType",)),
 )
+_CONTAINERS = (ast.List, ast.Dict, ast.Set, ast.Tuple)
 _INLINE = re.compile(r"""None|True|False|-?[0-9.e+-]+|b?'.*'|b?".*"|[A-Za-z]\w*\.\w+""")
 _NEEDS = {
     "_Base64": ("_base64", "Annotated", "Any", "BeforeValidator", "PlainSerializer"),
@@ -177,7 +179,10 @@ def _model(api: Api, model: Model, annotations: Annotations) -> _Class:
         base=Code("_Params" if model.in_params and not model.in_results and not model.extra else "_Model"),
         docstring=_docstring(model.description),
         lines=tuple(lines),
-        always=join(", ", (python_literal(labels[field.wire_name]) for field in model.fields if _always_sent(field))),
+        always=join(
+            ", ",
+            (python_literal(labels[each.wire_name]) for each in model.fields if _always_sent(api, each, annotations)),
+        ),
     )
 
 
@@ -187,10 +192,10 @@ def _labels(api: Api, model: Model) -> dict[str, str]:
     return field_names(wanted, reserved=MODEL_FIELDS | api.by_name.keys())
 
 
-def _always_sent(field: Field) -> bool:
+def _always_sent(api: Api, field: Field, annotations: Annotations) -> bool:
     """Tags, because the server needs them; lists and the like, because they can be filled in place."""
-    if field.default is NO_DEFAULT:
-        return False
+    if field.default is NO_DEFAULT or value(api, field.type, field.default, annotations) is None:
+        return False  # the server has its own
     inner = field.type.item if isinstance(field.type, Nullable) else field.type
     return is_constant(inner) or (isinstance(field.default, list | dict) and not isinstance(inner, Tuple))
 
@@ -202,11 +207,31 @@ def _field(api: Api, field: Field, label: str, shadowed: frozenset[str], annotat
         default = Code("None")
         written = written if isinstance(field.type, Nullable) else code("{} | None", written)
     arguments = _field_arguments(field, label, default)
+    if default is not None and _is_filled(default):
+        return _filled_field(label, written, arguments[1:], default, annotations)
     if arguments and (len(arguments) > 1 or not _inline(default)):
         annotations.used.add("Field")
         return code("{}: {} = Field({})", name(label), written, join(", ", arguments))
     bare = code("{}: {}", name(label), written)
     return bare if default is None else code("{} = {}", bare, default)
+
+
+def _filled_field(label: str, written: Code, arguments: list[Code], default: Code, annotations: Annotations) -> Code:
+    """Its default stands alone, or type checkers would not see what is meant; pydantic copies it for each object."""
+    if arguments:
+        annotations.used |= {"Annotated", "Field"}
+        written = code("Annotated[{}, Field({})]", written, join(", ", arguments))
+    return code("{}: {} = {}", name(label), written, default)
+
+
+def _is_filled(default: Code) -> bool:
+    """Whether it is a list or the like with items, all of them constants or members of enums."""
+    found = ast.parse(default, mode="eval").body
+    return isinstance(found, _CONTAINERS) and len(default) > len("()") and all(map(_is_constant, ast.walk(found)))
+
+
+def _is_constant(node: ast.AST) -> bool:
+    return isinstance(node, (*_CONTAINERS, ast.Constant, ast.UnaryOp, ast.USub, ast.Attribute, ast.Name, ast.Load))
 
 
 def _inline(default: Code | None) -> bool:

@@ -11,6 +11,7 @@ from django_cfg.apps.integrations.grpc.conf import get_config
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.extra import require_grpc
 from django_cfg.apps.integrations.grpc.services.commands.address import dialled_address, local_name
+from django_cfg.apps.integrations.grpc.services.commands.order import checked_seconds
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.listening import parse_address
 
@@ -36,7 +37,11 @@ class Command(BaseCommand):
         parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT_SECONDS, metavar="SECONDS")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        agents = self._asked(options["addrport"], options["timeout"])
+        try:
+            timeout_seconds = checked_seconds(options["timeout"])
+        except ValueError as error:
+            raise CommandError(f"--{error}") from error
+        agents = self._asked(options["addrport"], timeout_seconds)
         if options["json"]:
             self.stdout.write(json.dumps(agents))
         elif agents:

@@ -7,18 +7,20 @@ from django_cfg.errors import ConfigurationError
 
 __all__ = ["dialled_address", "local_name"]
 
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-_THIS_MACHINE = ("127.0.0.1", "::1")
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+_THIS_MACHINE = "localhost"
 
 
 def local_name(settings: GRPCConfig) -> str:
-    """Of what a server listens on: one that listens everywhere, or on this machine only, is reached as localhost.
+    """The address that the settings give, or that of this machine for one that means all; else localhost.
 
-    With TLS an address that was given stays as it is: it may be what the certificate names.
+    Never localhost for what was given otherwise: somebody else may listen on its other address.
     """
-    host = settings.host
-    is_named = settings.uses_tls and "host" in settings.model_fields_set
-    return "localhost" if host in _EVERYWHERE or (host in _THIS_MACHINE and not is_named) else host
+    if "host" not in settings.model_fields_set:
+        return _THIS_MACHINE
+    if settings.uses_tls and settings.host in _LOOPBACK:
+        return _THIS_MACHINE  # which a certificate can name, and which proves whose server it is
+    return _LOOPBACK.get(settings.host, settings.host)
 
 
 def dialled_address(host: str, port: int | None, settings: GRPCConfig) -> str:

@@ -14,7 +14,7 @@ from django_cfg.apps.integrations.grpc.conf import get_config
 from django_cfg.apps.integrations.grpc.extra import require_grpc
 from django_cfg.apps.integrations.grpc.services.commands.address import dialled_address, local_name
 from django_cfg.apps.integrations.grpc.services.commands.config import CommandClientConfig, HostOfSettings
-from django_cfg.apps.integrations.grpc.services.commands.order import Order, checked_seconds
+from django_cfg.apps.integrations.grpc.services.commands.order import Order, checked_seconds, checked_wait
 from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service
 from django_cfg.apps.integrations.grpc.services.streaming.outbound import check_command
 from django_cfg.errors import ClientNotConnectedError, CommandError, CommandTimeoutError
@@ -156,9 +156,8 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
     def _order(self, command: TCommand, timeout: float | None, wait_for: WaitFor) -> Order:
         check_command(command)
         seconds = self.config.call_timeout if timeout is None else timeout
-        return Order(
-            self.client_id, command, getattr(command, "command_id", ""), within_call(checked_seconds(seconds)), wait_for
-        )
+        limit = within_call(checked_seconds(seconds))
+        return Order(self.client_id, command, getattr(command, "command_id", ""), limit, checked_wait(wait_for))
 
     def _remote(self) -> RemoteMethod:
         if self.stub_class is None or self.request_class is None:

@@ -56,7 +56,9 @@ _OPTIONS = {
 }
 
 _AROUND_A_MESSAGE_BYTES = 64 * 1024
-"""What an answer has beside the agent's own message, which may be as large as any message."""
+"""What an answer has beside the agent's own message, which may be as large as any message, and may stand there twice:
+whole, and what it says.
+"""
 
 _PROBE = "/grpc.health.v1.Health/Check"
 """Asked before the first command of a connection, so that a command is not given to one that may never come.
@@ -306,7 +308,7 @@ async def _awaited(call: Any, request: object, **options: Any) -> Any:
 
 def _open(address: str, config: GRPCConfig, kind: Any) -> Any:
     """`kind`: grpc or grpc.aio."""
-    largest = {"grpc.max_receive_message_length": config.max_message_bytes + _AROUND_A_MESSAGE_BYTES}
+    largest = {"grpc.max_receive_message_length": 2 * config.max_message_bytes + _AROUND_A_MESSAGE_BYTES}
     options = list((dict(client_options(config)) | _OPTIONS | largest).items())
     credentials = channel_credentials(config)
     if credentials is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from django_cfg.apps.integrations.grpc.hosts import is_host
+from django_cfg.apps.integrations.grpc.services.commands.order import LONGEST_SECONDS
 from django_cfg.errors import ConfigurationError
 
 __all__ = ["CommandClientConfig", "HostOfSettings"]
@@ -41,8 +41,10 @@ class CommandClientConfig:
     def __post_init__(self) -> None:
         for name in _TIMEOUTS:
             value = getattr(self, name)
-            if not (_is_number(value) and math.isfinite(value) and value >= 0):
-                raise ConfigurationError(f"{name} must be a number of seconds from 0 on, not {value!r}")
+            if not (_is_number(value) and 0 <= value <= LONGEST_SECONDS):
+                raise ConfigurationError(
+                    f"{name} must be a number of seconds from 0 to {LONGEST_SECONDS:g} (a day), not {value!r}"
+                )
         if not self.connect_timeout or not self.call_timeout:
             raise ConfigurationError("connect_timeout and call_timeout must be above 0: nothing answers in no time")
         if not isinstance(self.grpc_host, str) or not is_host(self.grpc_host):  # pyright: ignore[reportUnnecessaryIsInstance]

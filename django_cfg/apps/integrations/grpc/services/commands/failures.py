@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,6 +38,11 @@ _REFUSED_STREAM = "Received RST_STREAM with error code 7"
 _TOO_LARGE = "message larger than max"
 """In grpcio's text, whoever of the two has refused it."""
 
+_ANSWER_TOO_LARGE = "CLIENT: Received message larger than max"
+
+_RETRY_AFTER = re.compile(r"retry in (\d{1,6}) s")
+"""In the refusal of an address that has failed too often."""
+
 _RAN_PERHAPS: dict[str, Any] = {"details": {"may_have_run": True}, "retryable": False}
 
 
@@ -49,9 +55,17 @@ def _timed_out(text: str) -> RPCError:
 
 
 def _limited(text: str) -> RPCError:
+    if _ANSWER_TOO_LARGE in text:
+        return _unknown(f"it is larger than GRPC['max_message_bytes'] allows ({text})")
     if _TOO_LARGE in text:
         return InvalidParamsError(f"the command is larger than GRPC['max_message_bytes']: {text}")
-    return CommandError(f"the server takes no more: {text}", code=RPCErrorCode.RATE_LIMIT_EXCEEDED, retryable=False)
+    blocked = _RETRY_AFTER.search(text)
+    return CommandError(
+        f"the server takes no more: {text}",
+        code=RPCErrorCode.RATE_LIMIT_EXCEEDED,
+        retryable=blocked is not None,
+        retry_after=float(blocked[1]) if blocked else None,
+    )
 
 
 def _refused(text: str) -> RPCError:

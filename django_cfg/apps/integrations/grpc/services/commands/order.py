@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from django_cfg.apps.integrations.grpc.services.streaming.commands import WaitFor
 
-__all__ = ["Order", "checked_seconds"]
+__all__ = ["LONGEST_SECONDS", "Order", "checked_seconds", "checked_wait"]
+
+LONGEST_SECONDS = 86_400.0
 
 
 class Order(NamedTuple):
@@ -20,6 +21,13 @@ class Order(NamedTuple):
 
 def checked_seconds(seconds: float) -> float:
     """Raises ValueError for a time that nobody can wait."""
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"timeout must be a number of seconds above 0, not {seconds!r}")
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise ValueError(f"timeout must be above 0 and at most {LONGEST_SECONDS:g} seconds (a day), not {seconds!r}")
     return seconds
+
+
+def checked_wait(wait_for: WaitFor) -> WaitFor:
+    """Raises ValueError for what no command can be waited for."""
+    if wait_for not in (known := get_args(WaitFor)):
+        raise ValueError(f"wait_for must be one of {', '.join(map(repr, known))}, not {wait_for!r}")
+    return wait_for

@@ -23,6 +23,7 @@ __all__ = ["MODULE", "RegisteredService", "register_handlers"]
 
 MODULE = "grpc_handlers"
 """Name of the module in an app, and of the function in it."""
+HEALTH = "grpc.health.v1.Health"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def _registered(server: grpc.aio.Server) -> list[RegisteredService]:
         function = _function(app.name)
         source = _source(function)
         for name in _call(function, server, app.name, source):
+            if name == HEALTH:
+                raise RegistrationError(f"{app.name}: {source}: {name} is the server's own: add no other")
             if other := registered.get(name):
                 raise RegistrationError(f"{app.name}: {source}: {other.source} has registered {name} already")
             registered[name] = RegisteredService(name, app.name, source)
@@ -94,7 +97,7 @@ def _call(function: Callable[[Any], object], server: grpc.aio.Server, app: str, 
             f"{app}: {source}: {MODULE}(server) returned {type(returned).__name__}; it must add its servicers to "
             f"the server itself, such as add_FleetServicer_to_server(servicer, server), and return nothing"
         )
-    return list(recorder.names)
+    return recorder.names()
 
 
 def _failure(error: Exception | SystemExit, app: str) -> RegistrationError:
@@ -116,17 +119,22 @@ class _Recorder:
 
     def __init__(self, server: grpc.aio.Server) -> None:
         self._server = server
-        self.names: dict[str, None] = {}
+        self._generic: list[str] = []
+        self._by_method: list[str] = []
+
+    def names(self) -> list[str]:
+        """As often as each was added: generated code adds a service in both ways."""
+        return self._generic + [name for name in self._by_method if name not in self._generic]
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
         handlers = tuple(generic_rpc_handlers)
         for handler in handlers:
             service_name: Any = getattr(handler, "service_name", None)
-            self.names[str(service_name()) if callable(service_name) else type(handler).__name__] = None
+            self._generic.append(str(service_name()) if callable(service_name) else type(handler).__name__)
         self._server.add_generic_rpc_handlers(handlers)
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        self.names[service_name] = None
+        self._by_method.append(service_name)
         self._server.add_registered_method_handlers(service_name, method_handlers)
 
     def __getattr__(self, name: str) -> Any:

@@ -184,12 +184,18 @@ class Connection(Generic[TMessage, TCommand]):
         if self._calls.stamp is None:
             return command
         try:
-            return self._calls.stamp(command, CommandStamp(self.agent_id, self.epoch, expires_in_seconds))
+            stamped = self._calls.stamp(command, CommandStamp(self.agent_id, self.epoch, expires_in_seconds))
         except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
-            self._calls.failed(self.agent_id, "stamp_command", error)
-            if expires_in_seconds is None:
-                self._calls.undelivered(self.agent_id, [command], Undelivered.STAMP_FAILED)
+            self._unstamped(command, expires_in_seconds, error)
             return None
+        if stamped is None:  # pyright: ignore[reportUnnecessaryComparison] - it is the application's own function
+            self._unstamped(command, expires_in_seconds, TypeError("it returned None in place of a command"))
+        return stamped
+
+    def _unstamped(self, command: TCommand, expires_in_seconds: float | None, error: BaseException) -> None:
+        self._calls.failed(self.agent_id, "stamp_command", error)
+        if expires_in_seconds is None:
+            self._calls.undelivered(self.agent_id, [command], Undelivered.STAMP_FAILED)
 
     def say(self, create: Callable[[], TCommand], name: str) -> bool:
         """Send a message of the server itself, in front of all commands; whether there was one."""

@@ -100,13 +100,16 @@ def test_an_address_in_the_arguments_is_that_of_another_process() -> None:
 @pytest.mark.parametrize(
     ("listens_at", "address"),
     [
-        ("127.0.0.1", "localhost:50051"),
-        ("0.0.0.0", "localhost:50051"),  # noqa: S104 - a setting
+        ("127.0.0.1", "127.0.0.1:50051"),
+        ("::1", "[::1]:50051"),
+        ("0.0.0.0", "127.0.0.1:50051"),  # noqa: S104 - a setting
+        ("::", "[::1]:50051"),
         ("10.1.2.3", "10.1.2.3:50051"),
         ("fd00::1", "[fd00::1]:50051"),
     ],
 )
 def test_the_address_of_the_settings(settings: Any, listens_at: str, address: str) -> None:
+    """Never localhost: somebody else may listen on its other address, and would hear commands and credentials."""
     settings.GRPC = {"host": listens_at, "port": 50051}
     assert FleetCommandClient("bot-1").get_grpc_address() == address
 
