@@ -74,6 +74,33 @@ def test_two_apps_cannot_serve_one_name(project: Project) -> None:
         assert f"second: {second}:14: {first}:14 has registered test.Echo already" in server.log
 
 
+TWICE = """
+import grpc
+
+async def answer(request, context):
+    return request
+
+def grpc_handlers(server):
+    handler = grpc.unary_unary_rpc_method_handler(answer)
+    for name in NAMES:
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, {"Say": handler})])
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["test.Echo", "test.Echo"], "has registered test.Echo already"),
+        (["grpc.health.v1.Health"], "grpc.health.v1.Health is the server's own"),
+    ],
+)
+def test_one_app_cannot_serve_a_name_twice_nor_the_servers_own(project: Project, names: list[str], said: str) -> None:
+    project.add_app("fleet", TWICE.replace("NAMES", repr(names)))
+    with project.configure().manage("rungrpc", "--noreload") as server:
+        assert server.wait() == 1
+        assert said in server.log
+
+
 QUERIES = """
 from django.db import connection
 

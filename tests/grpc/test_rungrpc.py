@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -107,6 +108,38 @@ def test_a_second_server_on_the_port_names_the_first(project: Project, options: 
             assert f"(process {first.pid})" in second.log
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_address_of_localhost_is_left_to_somebody_else(project: Project, host: str) -> None:
+    """Clients of settings without a host dial localhost, whichever of its addresses answers."""
+    with socket.socket(socket.AF_INET6) as other:
+        try:
+            other.bind(("::1", project.port))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        other.listen()
+        with project.manage("rungrpc", f"{host}:{project.port}", "--noreload") as server:
+            assert server.wait() == 1
+            assert f"port {project.port} is in use" in server.log
+
+
+SLOW_HANDLERS = """
+import time
+
+def grpc_handlers(server):
+    print("registering", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_handlers_are_registered_ends_it(tmp_path: Path, number: signal.Signals) -> None:
+    project = Project(tmp_path)
+    project.add_app("fleet", SLOW_HANDLERS)
+    with project.configure().manage("rungrpc", "--noreload") as server:
+        server.until_logged("registering")
+        assert server.end(number) == 0
+
+
 def test_a_changed_file_restarts_the_server(project: Project) -> None:
     """Each new process calls the handlers once; a mistake is reported with its line, and correcting it is enough."""
     source = project.directory / "fleet" / "grpc_handlers.py"
@@ -161,7 +194,7 @@ def test_health_knows_each_service(project: Project) -> None:
         ({"tls_certificate": "/nowhere.pem", "tls_key": "/nowhere.key"}, "GRPC['tls_key']: cannot read /nowhere.key"),
         (
             {"tls_certificate": __file__, "tls_key": __file__},
-            "with the certificates of GRPC, one of which may be no PEM",
+            "GRPC['tls_certificate'] and GRPC['tls_key'] must be PEM files of one pair, and the key without a password",
         ),
         ({"prot": 1}, "unknown key 'prot' (did you mean 'port'?)"),
     ],

@@ -161,6 +161,27 @@ async def test_more_agents_than_allowed_are_refused_until_one_leaves() -> None:
         streams[1].cancel()
 
 
+async def test_those_who_watch_the_health_take_no_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_cfg.apps.integrations.grpc.interceptors.MOST_WATCHES", 3)
+    async with serving(OPEN) as address, opened(OPEN, address) as channel:
+        watch: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        watching = [watch(b"", timeout=BOUND_SECONDS) for _ in range(3)]
+        assert [await call.read() for call in watching] == [b"\x08\x01"] * 3
+        assert (await refusal(anext(aiter(watch(b"", timeout=BOUND_SECONDS)))))[0] == RESOURCE_EXHAUSTED
+
+        watching.pop().cancel()
+        async with asyncio.timeout(BOUND_SECONDS):
+            while isinstance(await _first(watch(b"", timeout=BOUND_SECONDS)), grpc.aio.AioRpcError):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def _first(call: Any) -> Any:
+    try:
+        return await call.read()
+    except grpc.aio.AioRpcError as error:
+        return error
+
+
 async def test_a_flood_waits_in_the_sender() -> None:
     """Flow control of HTTP/2: a message is read when the handler asks for it, so little of the flood is taken in."""
     message, most = b"x" * 10_000, 20_000

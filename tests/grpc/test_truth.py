@@ -280,7 +280,7 @@ async def test_a_command_that_cannot_be_stamped_is_not_sent_and_the_stream_goes_
     def fussy(command: Message, given: object) -> Message:
         if command.get("bad"):
             raise ValueError("cannot be stamped")
-        return command
+        return None if command.get("forgotten") else command  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     service = make_service(notes=notes, stamp_command=fussy)
     async with one_agent(service) as connected:
@@ -293,6 +293,13 @@ async def test_a_command_that_cannot_be_stamped_is_not_sent_and_the_stream_goes_
         await until(lambda: notes.undelivered)
         assert notes.undelivered == [("a", {"bad": 1}, "stamp_failed")]
         assert [str(error) for error in notes.errors] == ["cannot be stamped"] * 2
+
+        assert await service.send_to_client("a", {"forgotten": 1})
+        await service.send_to_client("a", {"command": "better"})
+        assert await connected.hear() == {"command": "better"}
+        await until(lambda: len(notes.undelivered) == 2)
+        assert notes.undelivered[1] == ("a", {"forgotten": 1}, "stamp_failed")
+        assert str(notes.errors[-1]) == "it returned None in place of a command"
 
 
 async def test_executing_needs_ids_and_outcomes() -> None:

@@ -78,7 +78,7 @@ def _by_place(roots: Roots, defs: Mapping[str, Any]) -> tuple[Roots, dict[str, A
 
 
 def _place_key(schema: Mapping[str, Any]) -> str:
-    side = _SIDES[schema["x-mode"] == "serialization"]
+    side = "-Output" if schema["x-mode"] == "serialization" else "-Input"
     return f"{schema['x-module']}.{schema['x-qualname']}{side}"
 
 

@@ -64,10 +64,12 @@ def _check_free(host: str, port: int) -> None:
     """gRPC is content with any one of the addresses of a name."""
     if is_address(host):
         return
+    places = {LOOPBACK, IPV6_LOOPBACK} if host == "localhost" else set[str]()  # to gRPC, whatever the machine says
     with suppress(socket.gaierror):  # which gRPC itself reports
-        for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            if place[0] != IPV6_LOOPBACK or _has_ipv6_loopback():
-                bind(str(place[0]), port).close()
+        places |= {str(place[0]) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    for place in places:
+        if place != IPV6_LOOPBACK or _has_ipv6_loopback():
+            bind(place, port).close()
 
 
 def _has_ipv6_loopback() -> bool:

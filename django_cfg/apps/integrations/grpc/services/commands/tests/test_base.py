@@ -26,6 +26,7 @@ from django_cfg.errors import (
     CommandError,
     CommandOutcomeUnknownError,
     ConfigurationError,
+    InvalidParamsError,
     RPCError,
     ServiceUnavailableError,
 )
@@ -174,7 +175,7 @@ def test_the_limits_without_a_config() -> None:
         ({"grpc_host": "http://localhost"}, "grpc_host must name a host alone"),
         ({"grpc_host": "[::1]"}, "grpc_host must name a host alone"),
         ({"grpc_host": 7}, "grpc_host must name a host alone"),
-        ({"connect_timeout": "3"}, "connect_timeout must be a number of seconds from 0 on, not '3'"),
+        ({"connect_timeout": "3"}, r"connect_timeout must be a number of seconds from 0 to 86400 \(a day\), not '3'"),
         ({"queue_timeout": None}, "queue_timeout must be a number"),
         ({"connect_timeout": 0}, "must be above 0"),
         ({"call_timeout": 0}, "must be above 0"),
@@ -296,6 +297,32 @@ def test_each_status_has_an_exception(code: grpc.StatusCode) -> None:
     assert isinstance(error, RPCError)
     assert "localhost:1" in error.message
     assert code.name in error.message
+
+
+def test_an_answer_that_is_too_large_says_nothing_of_the_command() -> None:
+    exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED
+    lost = failure_of(Ended(exhausted, "CLIENT: Received message larger than max (5 vs. 4)"), "a:1")
+    assert isinstance(lost, CommandOutcomeUnknownError)
+    assert lost.details == {"may_have_run": True}
+    for text in (
+        "SERVER: Received message larger than max (5 vs. 4)",
+        "CLIENT: Sent message larger than max (5 vs. 4)",
+    ):
+        assert isinstance(failure_of(Ended(exhausted, text), "a:1"), InvalidParamsError)
+
+
+def test_a_blocked_address_says_until_when() -> None:
+    blocked = failure_of(Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many failures; retry in 267 s"), "a:1")
+    full = failure_of(Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!"), "a:1")
+
+    assert (blocked.code, blocked.retryable, blocked.retry_after) == ("rate_limit_exceeded", True, 267.0)
+    assert (full.retryable, full.retry_after) == (False, None)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e10])
+def test_a_time_that_nobody_waits_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match=r"timeout must be above 0 and at most 86400 seconds \(a day\)"):
+        FleetCommandClient("bot-1", grpc_port=1).execute_command_sync(pb2.Command(command_id="c"), timeout=seconds)
 
 
 def test_only_a_known_text_means_that_nothing_was_sent() -> None:

@@ -251,8 +251,8 @@ def test_a_server_that_accepts_and_says_nothing_is_no_connection() -> None:
 
 
 async def test_a_refused_request_is_an_error(serving: Serving) -> None:
-    with pytest.raises(InvalidParamsError, match="wait_for must be"):
-        await FleetCommandClient("bot-1").execute_command(start(), wait_for="nonsense")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="wait_for must be one of 'completed', 'acknowledged', not ''"):
+        await FleetCommandClient("bot-1").execute_command(start(), wait_for="")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client = FleetCommandClient("bot-1")
     await client.execute_command(start())
     slow = pb2.Command(command_id="same", stop=pb2.Stop(grace_seconds=1))

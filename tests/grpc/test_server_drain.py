@@ -1,0 +1,66 @@
+"""The end of the server, for what runs beside the streams."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import grpc
+
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.server import CommandServer
+from tests.grpc.echoing import BOUND_SECONDS, opened
+
+CONFIG = GRPCConfig()
+
+
+class Slow:
+    """A unary method that takes `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.started = asyncio.Event()
+        self._seconds = seconds
+
+    async def __call__(self, request: bytes, context: Any) -> bytes:
+        self.started.set()
+        await asyncio.sleep(self._seconds)
+        return b"done"
+
+
+async def drained(slow: Slow, drain_seconds: float) -> tuple[Any, float]:
+    """What the caller of a method that runs at the end hears, and how long that takes; with somebody who watches."""
+
+    async def run(request: bytes, context: Any) -> bytes:
+        return await slow(request, context)
+
+    server = CommandServer(CONFIG)
+    handlers = {"Slow": grpc.unary_unary_rpc_method_handler(run)}
+    server.grpc.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Slow", handlers)])
+    port = await server.start("127.0.0.1", 0)
+    async with opened(CONFIG, f"127.0.0.1:{port}") as channel:
+        watch: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=BOUND_SECONDS)
+        await watch.read()
+        call: Any = channel.unary_unary("/test.Slow/Slow")(b"", timeout=BOUND_SECONDS)
+        await slow.started.wait()
+        began = time.monotonic()
+        await server.drain(drain_seconds)
+        took = time.monotonic() - began
+        try:
+            return await call, took
+        except grpc.aio.AioRpcError as error:
+            return error.code(), took
+
+
+async def test_a_unary_method_has_the_time_of_the_drain_and_no_more_is_taken() -> None:
+    answer, took = await drained(Slow(1.5), 20.0)
+
+    assert answer == b"done"
+    assert took < 15
+
+
+async def test_a_unary_method_that_takes_longer_is_cut() -> None:
+    answer, took = await drained(Slow(60), 0.5)
+
+    assert answer == grpc.StatusCode.UNAVAILABLE
+    assert took < 30
