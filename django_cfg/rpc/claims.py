@@ -7,16 +7,18 @@ and a lease. The claim is kept until no client can send that call again; then th
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Hashable
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from enum import Enum
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from django_cfg.errors import ServiceUnavailableError
+from django_cfg.errors import RPCError, RPCErrorCode, ServiceUnavailableError
 
-__all__ = ["Claim", "ClaimStore", "ClaimTable", "Decision", "Verdict", "fingerprint", "judge"]
+__all__ = ["Claim", "ClaimStore", "ClaimTable", "Decision", "Key", "Verdict", "fingerprint", "judge"]
+
+Key: TypeAlias = "tuple[str | None, str]"
+"""Caller and correlation id."""
 
 
 class Verdict(Enum):
@@ -51,10 +53,10 @@ class ClaimStore(Protocol):
     """Where claims live: in memory for one process, shared for several. Both methods may raise RPCError."""
 
     async def claim(
-        self, key: Hashable, mark: bytes, *, lease_seconds: float, keep_seconds: float, idempotent: bool
+        self, key: Key, mark: bytes, *, lease_seconds: float, keep_seconds: float, idempotent: bool
     ) -> Decision: ...
 
-    async def finish(self, key: Hashable, reply: bytes) -> None: ...
+    async def finish(self, key: Key, reply: bytes) -> None: ...
 
 
 def fingerprint(method: str, params: bytes) -> bytes:
@@ -79,35 +81,44 @@ class ClaimTable:
     """Claims in memory.
 
     Stored replies take `max_reply_bytes` in all: the oldest give way first and their claims stay. Claims are never
-    dropped early, or a call could run twice: with `max_claims` held, new calls are refused.
+    dropped early, or a call could run twice: with `max_claims` held, new calls are refused, and with
+    `max_claims_of_one` those of that caller.
     """
 
-    def __init__(self, *, max_reply_bytes: int = 64 * 1024 * 1024, max_claims: int = 200_000) -> None:
-        self._claims: dict[Hashable, Claim] = {}
-        self._expiries: list[tuple[float, int, Hashable]] = []
-        self._replies: OrderedDict[Hashable, int] = OrderedDict()  # a dict's first key is behind those that have gone
+    def __init__(
+        self,
+        *,
+        max_reply_bytes: int = 64 * 1024 * 1024,
+        max_claims: int = 200_000,
+        max_claims_of_one: int = 20_000,
+    ) -> None:
+        self._claims: dict[Key, Claim] = {}
+        self._expiries: list[tuple[float, int, Key]] = []
+        self._replies: OrderedDict[Key, int] = OrderedDict()  # a dict's first key is behind those that have gone
         self._reply_bytes = 0
         self._max_reply_bytes = max_reply_bytes
         self._max_claims = max_claims
+        self._max_claims_of_one = max_claims_of_one
+        self._owned: Counter[str | None] = Counter()
         self._count = 0
 
     def __len__(self) -> int:
         return len(self._claims)
 
     def claim(
-        self, key: Hashable, mark: bytes, now: float, *, lease_seconds: float, keep_seconds: float, idempotent: bool
+        self, key: Key, mark: bytes, now: float, *, lease_seconds: float, keep_seconds: float, idempotent: bool
     ) -> Decision:
-        """Takes the claim when the verdict is RUN; raises ServiceUnavailableError when the table is full."""
+        """Takes the claim when the verdict is RUN; raises RPCError when the table or the caller's part is full."""
         self._expire(now)
         held = self._claims.get(key)
         verdict = judge(held, mark, now, idempotent=idempotent)
         if verdict is Verdict.RUN:
-            if held is None and len(self._claims) >= self._max_claims:
-                raise ServiceUnavailableError("too many calls were made lately", retry_after=1.0)
+            if held is None:
+                self._admit(key[0])
             self._take(key, Claim(mark, now + lease_seconds, now + keep_seconds))
         return Decision(verdict, held.reply if held is not None and verdict is Verdict.ANSWER else None)
 
-    def finish(self, key: Hashable, reply: bytes) -> None:
+    def finish(self, key: Key, reply: bytes) -> None:
         """Stores the reply for deliveries yet to come; a claim that has expired meanwhile is left alone."""
         claim = self._claims.get(key)
         if claim is None or claim.finished:
@@ -118,7 +129,16 @@ class ClaimTable:
         while self._reply_bytes > self._max_reply_bytes:
             self._forget_reply(next(iter(self._replies)))
 
-    def _take(self, key: Hashable, claim: Claim) -> None:
+    def _admit(self, caller: str | None) -> None:
+        if len(self._claims) >= self._max_claims:
+            raise ServiceUnavailableError("too many calls were made lately", retry_after=1.0)
+        if self._owned[caller] >= self._max_claims_of_one:
+            raise RPCError(
+                "you have made too many calls lately", code=RPCErrorCode.RATE_LIMIT_EXCEEDED, retry_after=1.0
+            )
+        self._owned[caller] += 1
+
+    def _take(self, key: Key, claim: Claim) -> None:
         self._claims[key] = claim
         self._count += 1
         heappush(self._expiries, (claim.keep_until, self._count, key))
@@ -130,7 +150,13 @@ class ClaimTable:
             if claim is not None and claim.keep_until <= now:
                 self._forget_reply(key)
                 del self._claims[key]
+                self._disown(key[0])
 
-    def _forget_reply(self, key: Hashable) -> None:
+    def _disown(self, caller: str | None) -> None:
+        self._owned[caller] -= 1
+        if not self._owned[caller]:
+            del self._owned[caller]
+
+    def _forget_reply(self, key: Key) -> None:
         self._reply_bytes -= self._replies.pop(key, 0)
         self._claims[key].reply = None

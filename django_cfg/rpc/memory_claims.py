@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
-from django_cfg.rpc.claims import ClaimTable, Decision
+from django_cfg.rpc.claims import ClaimTable, Decision, Key
 
 __all__ = ["MemoryClaims"]
 
@@ -23,13 +23,13 @@ class MemoryClaims:
         return len(self._table)
 
     async def claim(
-        self, key: Hashable, mark: bytes, *, lease_seconds: float, keep_seconds: float, idempotent: bool
+        self, key: Key, mark: bytes, *, lease_seconds: float, keep_seconds: float, idempotent: bool
     ) -> Decision:
         with self._lock:
             return self._table.claim(
                 key, mark, self._clock(), lease_seconds=lease_seconds, keep_seconds=keep_seconds, idempotent=idempotent
             )
 
-    async def finish(self, key: Hashable, reply: bytes) -> None:
+    async def finish(self, key: Key, reply: bytes) -> None:
         with self._lock:
             self._table.finish(key, reply)

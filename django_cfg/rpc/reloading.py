@@ -55,6 +55,8 @@ class _Supervisor:
         while not self._stopped:
             before = _snapshot()
             self._child = subprocess.Popen(self._arguments, env=self._environment, close_fds=False)  # noqa: S603 - this program itself
+            if self._stopped:  # by a signal that came before there was a child
+                self._child.send_signal(signal.SIGTERM)
             status = self._child.wait()
             if status == RESTART_STATUS:
                 has_run = True

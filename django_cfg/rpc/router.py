@@ -120,10 +120,11 @@ def _checked_permissions(where: str, permissions: object) -> tuple[Permission, .
     if not isinstance(permissions, list | tuple):
         raise RegistrationError(f"{where}: permissions must be a list, for example permissions=[IsAuthenticated].")
     given = cast("Sequence[Permission | type]", permissions)
-    return tuple(_checked_permission(where, item) for item in given)
+    return tuple(checked_permission(where, item) for item in given)
 
 
-def _checked_permission(where: str, given: object) -> Permission:
+def checked_permission(where: str, given: object) -> Permission:
+    """An instance, where `given` is a class; raises RegistrationError that begins with `where`."""
     permission: object = given() if isinstance(given, type) else given
     if not callable(permission):
         raise RegistrationError(f"{where}: the permission {given!r} is neither a class nor a function (conn, method).")

@@ -111,6 +111,7 @@ func TestResultsAndParamsOfAnyType(t *testing.T) {
 	}
 	wantError(t, c.Call(t.Context(), "echo", "text", &list), CodeValidationError)
 	wantError(t, c.Call(t.Context(), "echo", math.NaN(), nil), CodeValidationError)
+	wantError(t, c.Call(t.Context(), "echo", 1, nil, WithTransport("RPC")), CodeValidationError)
 }
 
 func TestCodesAreThoseOfTheServer(t *testing.T) {

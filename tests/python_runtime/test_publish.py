@@ -212,6 +212,27 @@ class TestPublish:
         assert client.state == "connected"
         assert server.requests.empty()
 
+    @pytest.mark.parametrize(
+        "options",
+        [{"timeout": float("inf")}, {"timeout": float("nan")}, {"transport": "RPC"}, {"params": {"a": object()}}],
+    )
+    async def test_what_cannot_be_is_refused_before_it_is_sent(
+        self, server: FakeCentrifugo, connect: Connect, options: dict[str, Any]
+    ) -> None:
+        client = await connect()
+
+        assert (await failure(client.call("m", **options))).code == "validation_error"
+        assert server.requests.empty()
+
+    async def test_params_that_are_no_object_are_the_servers_to_refuse(
+        self, server: FakeCentrifugo, connect: Connect
+    ) -> None:
+        client = await connect()
+        calling = asyncio.create_task(client.call("m", [1]))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+        assert (await server.request()).data["params"] == [1]
+        calling.cancel()
+
     async def test_cap_of_pending_calls(self, server: FakeCentrifugo, connect: Connect) -> None:
         client = await connect(max_pending_calls=2)
         calls = [begin(client) for _ in range(2)]

@@ -10,10 +10,11 @@ from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
-from django.utils.module_loading import import_string, module_has_submodule
+from django.utils.module_loading import module_has_submodule
 
 from django_cfg.apps.centrifugo.conf import SECRETS, given_config
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
+from django_cfg.apps.centrifugo.wiring import read_permission
 from django_cfg.errors import ConfigurationError
 
 __all__ = ["check_configuration", "check_deployment", "check_distribution"]
@@ -33,7 +34,8 @@ def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
         config = given_config()
     except ConfigurationError as error:
         return [Error(str(error), hint="Correct settings.CENTRIFUGO.", id=f"{PREFIX}.E001")]
-    return [*_secrets(config), *_origins(config), *_permissions(config), *_handler_modules(config)]
+    parts = (_secrets, _origins, _permissions, _handler_modules)
+    return [message for part in parts for message in part(config)]
 
 
 @register(Tags.security, deploy=True)
@@ -97,10 +99,10 @@ def _origins(config: CentrifugoConfig) -> Iterable[CheckMessage]:
 def _permissions(config: CentrifugoConfig) -> Iterable[CheckMessage]:
     for path in config.default_permissions:
         try:
-            import_string(path)
-        except ImportError as error:
+            read_permission(path)
+        except ConfigurationError as error:
             yield Error(
-                f"settings.CENTRIFUGO['default_permissions']: {path!r} cannot be imported ({error}).",
+                str(error),
                 hint="Give the dotted path of a permission, such as 'django_cfg.rpc.permissions.IsAuthenticated'.",
                 id=f"{PREFIX}.E006",
             )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 from django_cfg.apps.centrifugo.identity import USER_CHANNEL_PREFIX, user_channel
-from django_cfg.rpc.delivery import Delivery, use_delivery
+from django_cfg.rpc.delivery import Delivery, deliver_all, use_delivery
 from django_cfg.rpc.publisher import Publisher, use_publisher
 from django_cfg.rpc.validation import dump_json
 
@@ -37,7 +36,7 @@ class BrowserDelivery:
 
     async def _send_to_all(self, event: str, data: Any) -> int:
         channels = await self._publisher.channels(f"{USER_CHANNEL_PREFIX}*")
-        return sum(await asyncio.gather(*(self._send(channel, event, data) for channel in channels)))
+        return await deliver_all(self._send(channel, event, data) for channel in channels)
 
     async def _send(self, channel: str, event: str, data: Any) -> int:
         connections = await self._publisher.presence(channel)

@@ -8,15 +8,15 @@ from django.utils.module_loading import import_string
 
 from django_cfg.apps.centrifugo.conf import given_config
 from django_cfg.apps.centrifugo.config import CentrifugoConfig
-from django_cfg.errors import ConfigurationError
+from django_cfg.errors import ConfigurationError, RegistrationError
 from django_cfg.rpc.claims import ClaimStore
 from django_cfg.rpc.lanes import Lanes
 from django_cfg.rpc.memory_claims import MemoryClaims
-from django_cfg.rpc.method import Permission
-from django_cfg.rpc.router import MessageRouter, get_global_router
+from django_cfg.rpc.method import Middleware, Permission
+from django_cfg.rpc.router import MessageRouter, checked_permission, get_global_router
 from django_cfg.rpc.runner import CallRunner, Limits
 
-__all__ = ["build_runner", "install_middleware", "install_permissions"]
+__all__ = ["build_runner", "install_middleware", "install_permissions", "read_permission"]
 
 
 def build_runner(
@@ -35,10 +35,7 @@ def build_runner(
 def install_middleware(config: CentrifugoConfig) -> None:
     """Put the middleware of the settings, in their order, around what code has added; raises ConfigurationError."""
     router = get_global_router()
-    try:
-        configured = [import_string(path) for path in config.middleware]
-    except ImportError as error:
-        raise ConfigurationError(f"settings.CENTRIFUGO['middleware']: {error}") from error
+    configured = list(map(_middleware, config.middleware))
     router.middleware[:] = [*configured, *(layer for layer in router.middleware if layer not in configured)]
 
 
@@ -47,6 +44,27 @@ def install_permissions() -> None:
     get_global_router().default_permissions = lambda: _permissions(given_config())
 
 
+def read_permission(path: str) -> Permission:
+    """Raises ConfigurationError."""
+    where = "settings.CENTRIFUGO['default_permissions']"
+    try:
+        return checked_permission(where, import_string(path))
+    except ImportError as error:
+        raise ConfigurationError(f"{where}: {path!r} cannot be imported ({error})") from error
+    except RegistrationError as error:
+        raise ConfigurationError(str(error)) from error
+
+
 def _permissions(config: CentrifugoConfig) -> Sequence[Permission]:
-    found = [import_string(path) for path in config.default_permissions]
-    return [item() if isinstance(item, type) else item for item in found]
+    return list(map(read_permission, config.default_permissions))
+
+
+def _middleware(path: str) -> Middleware:
+    where = f"settings.CENTRIFUGO['middleware']: {path!r}"
+    try:
+        found: Middleware = import_string(path)
+    except ImportError as error:
+        raise ConfigurationError(f"{where} cannot be imported ({error})") from error
+    if not callable(found):
+        raise ConfigurationError(f"{where} is no function (call_next, conn, params)")
+    return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from pydantic import ValidationError
 
 from django_cfg.errors import PublishError, RPCError
 from django_cfg.models.websocket import BroadcastRequest
-from django_cfg.rpc.delivery import Delivery
+from django_cfg.rpc.delivery import Delivery, deliver_all
 from django_cfg.rpc.logs import about
 from django_cfg.rpc.user_ids import read_user_id
 
@@ -28,8 +27,7 @@ async def broadcast(delivery: Delivery, message: BroadcastRequest) -> int:
         return await delivery.to_room(message.room or "", message.event_type, message.payload)
     users = [message.user_id or ""] if message.target == "user" else message.user_ids or []
     known = dict.fromkeys(map(read_user_id, users))  # all of them before the first is sent anything
-    sent = (delivery.to_user(user, message.event_type, message.payload) for user in known)
-    return sum(await asyncio.gather(*sent))
+    return await deliver_all(delivery.to_user(user, message.event_type, message.payload) for user in known)
 
 
 async def deliver_published(delivery: Delivery, message: bytes) -> None:

@@ -268,6 +268,8 @@ class StreamServer:
                 self._reserved = 0
                 if "NOGROUP" not in str(error):  # the reader creates it again
                     logger.warning("Redis failed at a heartbeat: %s", shown(error), extra=about(server=self.consumer))
+            except Exception:  # the next one may do better, and without any this server would be taken for dead
+                logger.exception("a heartbeat failed", extra=about(server=self.consumer))
             await asyncio.sleep(self._heartbeat_seconds)
 
     async def _warn_of_eviction(self) -> None:

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from django_cfg.errors import ServiceUnavailableError
-from django_cfg.rpc.claims import Claim, ClaimTable, Verdict, fingerprint, judge
+from django_cfg.errors import RPCError, ServiceUnavailableError
+from django_cfg.rpc.claims import Claim, ClaimTable, Key, Verdict, fingerprint, judge
 from django_cfg.rpc.memory_claims import MemoryClaims
 
 MARK, OTHER = fingerprint("m", b"{}"), fingerprint("m", b'{"a":1}')
@@ -41,15 +41,19 @@ def test_a_fingerprint_tells_method_and_params_apart() -> None:
     assert len(set(marks)) == 4
 
 
+def of(correlation_id: str, caller: str = "42") -> Key:
+    return caller, correlation_id
+
+
 def take(table: ClaimTable, key: str, now: float = 0, keep: float = 20) -> Verdict:
-    return table.claim(key, MARK, now, lease_seconds=10, keep_seconds=keep, idempotent=False).verdict
+    return table.claim(of(key), MARK, now, lease_seconds=10, keep_seconds=keep, idempotent=False).verdict
 
 
 def test_replies_are_bounded_and_claims_stay() -> None:
     table = ClaimTable(max_reply_bytes=10)
     for key in "abc":
         take(table, key)
-        table.finish(key, b"12345")
+        table.finish(of(key), b"12345")
     assert take(table, "a") is Verdict.UNKNOWN
     assert take(table, "b") is Verdict.ANSWER
     assert len(table) == 3
@@ -58,7 +62,7 @@ def test_replies_are_bounded_and_claims_stay() -> None:
 def test_a_reply_larger_than_everything_is_not_kept() -> None:
     table = ClaimTable(max_reply_bytes=10)
     take(table, "a")
-    table.finish("a", b"x" * 11)
+    table.finish(of("a"), b"x" * 11)
     assert take(table, "a") is Verdict.UNKNOWN
 
 
@@ -72,24 +76,38 @@ def test_a_full_table_refuses_new_calls_and_keeps_the_old_ones() -> None:
     assert take(table, "c", now=20) is Verdict.RUN
 
 
+def test_one_caller_cannot_fill_the_table() -> None:
+    table = ClaimTable(max_claims_of_one=2)
+    for name in "ab":
+        take(table, name)
+    with pytest.raises(RPCError, match="you have made too many calls lately") as caught:
+        take(table, "c")
+    assert (caught.value.code, caught.value.retry_after) == ("rate_limit_exceeded", 1.0)
+    options = {"lease_seconds": 10.0, "keep_seconds": 20.0}
+    assert table.claim(of("c", "43"), MARK, 0, idempotent=False, **options).verdict is Verdict.RUN
+    assert take(table, "a") is Verdict.WAIT
+    assert take(table, "c", now=20) is Verdict.RUN
+
+
 def test_expired_claims_leave_nothing_behind() -> None:
     table = ClaimTable()
     for number in range(100):
         take(table, str(number), keep=number)
-        table.finish(str(number), b"x")
+        table.finish(of(str(number)), b"x")
     take(table, "new", now=100)
     assert len(table) == 1
     assert table._reply_bytes == 0  # pyright: ignore[reportPrivateUsage]
     assert not table._replies  # pyright: ignore[reportPrivateUsage]
+    assert dict(table._owned) == {"42": 1}  # pyright: ignore[reportPrivateUsage]
 
 
 def test_finishing_twice_or_too_late_changes_nothing() -> None:
     table = ClaimTable()
     take(table, "a")
-    table.finish("a", b"first")
-    table.finish("a", b"second")
-    table.finish("never claimed", b"x")
-    decision = table.claim("a", MARK, 1, lease_seconds=10, keep_seconds=20, idempotent=False)
+    table.finish(of("a"), b"first")
+    table.finish(of("a"), b"second")
+    table.finish(of("never claimed"), b"x")
+    decision = table.claim(of("a"), MARK, 1, lease_seconds=10, keep_seconds=20, idempotent=False)
     assert (decision.verdict, decision.reply) == (Verdict.ANSWER, b"first")
 
 
@@ -97,11 +115,11 @@ async def test_the_memory_store_asks_its_clock() -> None:
     now = 0.0
     store = MemoryClaims(clock=lambda: now)
     options = {"lease_seconds": 10.0, "keep_seconds": 20.0}
-    assert (await store.claim("a", MARK, idempotent=False, **options)).verdict is Verdict.RUN
-    await store.finish("a", b"reply")
-    assert (await store.claim("a", MARK, idempotent=False, **options)).reply == b"reply"
+    assert (await store.claim(of("a"), MARK, idempotent=False, **options)).verdict is Verdict.RUN
+    await store.finish(of("a"), b"reply")
+    assert (await store.claim(of("a"), MARK, idempotent=False, **options)).reply == b"reply"
     now = 20.0
-    assert (await store.claim("a", OTHER, idempotent=False, **options)).verdict is Verdict.RUN
+    assert (await store.claim(of("a"), OTHER, idempotent=False, **options)).verdict is Verdict.RUN
     assert len(store) == 1
 
 
@@ -128,7 +146,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from("abc"), mark=st.sampled_from([MARK, OTHER]), idempotent=st.booleans())
     def claim(self, key: str, mark: bytes, idempotent: bool) -> None:
-        decision = self.table.claim(key, mark, self.now, lease_seconds=5, keep_seconds=12, idempotent=idempotent)
+        decision = self.table.claim(of(key), mark, self.now, lease_seconds=5, keep_seconds=12, idempotent=idempotent)
         held = self.model.get(key)
         if held is not None and held.keep_until <= self.now:
             held = None
@@ -145,7 +163,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from("abc"), reply=st.binary(max_size=4))
     def finish(self, key: str, reply: bytes) -> None:
-        self.table.finish(key, reply)
+        self.table.finish(of(key), reply)
         held = self.model.get(key)
         if held is not None and held.reply is None:
             held.reply = reply

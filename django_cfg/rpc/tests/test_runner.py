@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import gc
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from pydantic import BaseModel
 
 from django_cfg.errors import RPCError, ServiceUnavailableError
-from django_cfg.rpc.claims import Decision
+from django_cfg.rpc.claims import Decision, Key
 from django_cfg.rpc.memory_claims import MemoryClaims
 from django_cfg.rpc.method import Handler, Transport
 from django_cfg.rpc.permissions import IsService
@@ -417,7 +417,7 @@ async def test_a_call_comes_again_after_the_server_gave_up_on_it() -> None:
 
 async def test_a_store_that_refuses_is_an_answer() -> None:
     class Full(MemoryClaims):
-        async def claim(self, key: Hashable, mark: bytes, **options: Any) -> Decision:
+        async def claim(self, key: Key, mark: bytes, **options: Any) -> Decision:
             raise ServiceUnavailableError("full")
 
     world = World(claims=Full())
@@ -428,7 +428,7 @@ async def test_a_store_that_refuses_is_an_answer() -> None:
 
 async def test_a_store_that_breaks_gives_its_slot_back(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(MemoryClaims):
-        async def claim(self, key: Hashable, mark: bytes, **options: Any) -> Decision:
+        async def claim(self, key: Key, mark: bytes, **options: Any) -> Decision:
             raise OSError("gone")
 
     world = World(claims=Broken())

@@ -278,6 +278,22 @@ test('the largest request that passes by default fits into the frame limit of th
   await failsWith('validation_error', rpc.call('m', { text: 'x'.repeat(DEFAULT_MAX_REQUEST_BYTES) }));
 });
 
+test('numbers that JSON would turn into null are refused before they are sent', async ({ server, connected }) => {
+  const rpc = await connected();
+  for (const params of [{ limit: NaN }, { deep: [{ x: -Infinity }] }]) {
+    const error = await failsWith('validation_error', rpc.call('m', params));
+    assert.match(error.message, /JSON would turn into null/);
+  }
+  assert.equal(server.of('publish').length, 0);
+  server.answers.publish = (command) => pushResult(command, 1);
+  assert.equal(await rpc.call('m', { limit: null, text: 'null' }), 1);
+});
+
+test('an unknown transport is refused', async ({ connected }) => {
+  const rpc = await connected();
+  await failsWith('validation_error', rpc.call('m', {}, { transport: 'RPC' as 'rpc' }));
+});
+
 test('parameters that are no JSON', async ({ connected }) => {
   const rpc = await connected();
   const circular: Record<string, unknown> = {};

@@ -129,7 +129,7 @@ def _closable(line: str) -> str:
 
 
 def _typescript_line(line: str) -> str:
-    return re.sub(r"@(?=ts-)|^/(?=//)", "", line.replace("*/", "*\\/"))
+    return re.sub(r"@+(?=ts-)|^/+(?=//)", "", line.replace("*/", "*\\/"))
 
 
 def _fits_go_tag(character: str) -> bool:
@@ -138,7 +138,7 @@ def _fits_go_tag(character: str) -> bool:
 
 def _go_line(line: str) -> str:
     """Link definitions would be moved by gofmt, and a build constraint here is an error of go vet."""
-    return re.sub(r"^\+(?=build\b)", "", re.sub(r"^\[([^\]]*)\]:", r"[\1] :", line))
+    return re.sub(r"^\++(?=build\b)", "", re.sub(r"^\[([^\]]*)\]:", r"[\1] :", line))
 
 
 def _go_character(character: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from msgspec import UnsetType
 
 from .config import ChannelOptions, RPCOptions, ServerConfig
+from .go_regex import compile_go_regex
 from .protocol import Opaque, SubscribeRequest
 
 
@@ -138,15 +139,6 @@ class MethodRulebook:
         """None when the method's namespace is not configured."""
         namespace, boundary, _ = method.partition(self._boundary or "\0")
         return self._options.get(namespace if boundary else "")
-
-
-def compile_go_regex(pattern: str) -> re.Pattern[str]:
-    r"""A pattern meant for Go: `$` is the very end of the text, not before a last newline, and `\w` is ASCII."""
-    return re.compile(re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", _anchor, pattern, flags=re.DOTALL), re.ASCII)
-
-
-def _anchor(match: re.Match[str]) -> str:
-    return r"\Z" if match[0] == "$" else match[0].replace(r"\z", r"\Z")
 
 
 def _known(user: str, anonymous_allowed: bool) -> bool:

@@ -13,6 +13,7 @@ from django_cfg.errors import ConfigurationError
 from .codes import Disconnect, ErrorReply
 from .durations import Seconds
 from .globs import compile_glob
+from .go_regex import compile_go_regex
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -254,7 +255,7 @@ def _check_options(name: str, options: ChannelOptions) -> None:
     if options.publication_data_format not in ("", "json", "json_object", "binary"):
         raise ConfigurationError(f"{where}: publication_data_format must be json, json_object or binary")
     try:
-        re.compile(options.channel_regex)
+        compile_go_regex(options.channel_regex)
     except re.error as error:
         raise ConfigurationError(f"{where}: channel_regex is no regular expression: {error}") from error
     if options.force_recovery_mode not in ("", "stream", "cache"):

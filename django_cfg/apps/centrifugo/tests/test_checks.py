@@ -33,6 +33,8 @@ CONFIGURATIONS: list[tuple[bool, dict[str, Any], list[str]]] = [
     (True, {"allowed_origins": ["*"]}, []),
     (False, GOOD | {"allowed_origins": ["www.example.com"]}, ["E005"]),
     (False, GOOD | {"default_permissions": ["nowhere.Permission"]}, ["E006"]),
+    (False, GOOD | {"default_permissions": ["os.sep"]}, ["E006"]),
+    (False, GOOD | {"default_permissions": ["os.getpid"]}, ["E006"]),
     (True, {"handler_modules": ["checks", "handlerz"]}, ["W008"]),
 ]
 

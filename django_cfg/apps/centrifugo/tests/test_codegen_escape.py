@@ -30,6 +30,9 @@ TEXTS = st.text(st.characters(codec=None, categories=("L", "N", "P", "S", "Z", "
         "\u2028x",
         "\r\n//x",
         "+build x",
+        "++build x",
+        "@@ts-ignore",
+        "//// <reference path='x' />",
     ]
 )
 
@@ -127,3 +130,13 @@ def test_our_own_text_refuses_what_has_not_been_escaped() -> None:
 def test_a_template_refuses_a_name_that_nobody_defined() -> None:
     with pytest.raises(UndefinedError, match="header"):
         render("python/requirements.txt.j2", {})
+
+
+@pytest.mark.parametrize("directive", ["@@ts-nocheck", "@@@ts-ignore x"])
+def test_a_doubled_directive_is_none_either(directive: str) -> None:
+    assert "@ts-" not in escape.typescript_comment(directive, 0)
+
+
+def test_doubled_signs_make_no_directive() -> None:
+    assert "///" not in escape.typescript_comment("//// <reference path='x' />", 0)
+    assert "// +build" not in escape.go_comment("++build x", 0)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from django_cfg.apps.centrifugo.delivery import BrowserDelivery, use_browsers
+from django_cfg.errors import PublishError
 from django_cfg.rpc.delivery import installed_delivery
 from django_cfg.rpc.publisher import Publisher, installed_publisher
 
@@ -72,3 +73,28 @@ async def test_both_ports_are_installed_together() -> None:
         assert installed_delivery() is delivery
     assert installed_publisher() is None
     assert installed_delivery() is None
+
+
+class Failing(Browsers):
+    """Refuses some channels."""
+
+    def __init__(self, *refused: str, **connections: int) -> None:
+        super().__init__(**connections)
+        self.refused = refused
+
+    async def deliver(self, channel: str, data: bytes) -> None:
+        if channel in self.refused:
+            raise PublishError(f"{channel} was refused")
+        await super().deliver(channel, data)
+
+
+async def test_one_channel_that_fails_costs_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    browsers = Failing("user#1", user_1=1, user_2=2, user_3=3)
+
+    assert await BrowserDelivery(browsers).to_all("e", {}) == 5
+    assert "1 of 3 publications failed: user#1 was refused" in caplog.text
+
+
+async def test_where_every_channel_fails_the_caller_is_told() -> None:
+    with pytest.raises(PublishError, match="was refused"):
+        await BrowserDelivery(Failing("user#1", "user#2", user_1=1, user_2=2)).to_all("e", {})

@@ -42,6 +42,8 @@ class Command(BaseCommand):
         languages = [language for language in LANGUAGES if options["all"] or options[language]]
         if not languages:
             raise CommandError("Choose a language: --python, --typescript, --go, or --all for all of them.")
+        if not options["output"].strip():
+            raise CommandError("-o names no directory: write '.' for this one")
         try:
             given_config()  # where it is wrong, no handlers have been looked for
             self._generate(languages, options)
