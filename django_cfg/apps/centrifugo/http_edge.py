@@ -1,4 +1,4 @@
-"""Pure: what the HTTP edges of the proxies (worker, Django views) decide alike: who may ask, and bytes to structs."""
+"""What the HTTP edges of the proxies (worker, Django views) decide alike: who may ask, and bytes to structs."""
 
 from __future__ import annotations
 
