@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 
 from django_cfg.errors import (
     MalformedMessageError,
     OutcomeUnknownError,
+    RPCConnectionError,
     RPCError,
     RPCOverloadedError,
     RPCTimeoutError,
@@ -30,13 +33,16 @@ from django_cfg.modules.django_rpc.testing_thread import TestingThread, in_test_
 from django_cfg.rpc.call import Call, Reply
 from django_cfg.rpc.delivery import Delivery, installed_delivery
 from django_cfg.rpc.lanes import Lanes
+from django_cfg.rpc.logs import about
 from django_cfg.rpc.method import Transport
 from django_cfg.rpc.router import get_global_router
-from django_cfg.rpc.runner import CallRunner, Limits
+from django_cfg.rpc.runner import LAST_REPLIES_SECONDS, CallRunner, Limits
 
 __all__ = ["MemoryTransport"]
 
-CLOSE_SECONDS = 5.0
+logger = logging.getLogger("django_cfg.rpc.redis")
+
+CLOSE_SECONDS = LAST_REPLIES_SECONDS + 1
 
 
 class MemoryTransport:
@@ -134,7 +140,12 @@ class _Server:
 
     def submit(self, slots: Sequence[Slot]) -> None:
         """Those that are too many are settled when this returns."""
-        self.loop.call_soon_threadsafe(self._begin_all, [slot for slot in slots if self._admit(slot)])
+        admitted = [slot for slot in slots if self._admit(slot)]
+        try:
+            self.loop.call_soon_threadsafe(self._begin_all, admitted)
+        except RuntimeError:  # another thread has closed the client meanwhile
+            for slot in admitted:
+                slot.settle(RPCConnectionError("the client was closed before the call was made"))
 
     def deliver(self, delivery: Delivery, message: bytes) -> None:
         """Whoever published does not wait; what fails unexpectedly is in the log."""
@@ -142,12 +153,17 @@ class _Server:
         work.add_done_callback(lambda done: done.result())  # raises what has failed, which concurrent.futures logs
 
     def close(self) -> None:
-        """Cut short what runs, and end the thread."""
-        asyncio.run_coroutine_threadsafe(self._runner.drain(0), self.loop).result(CLOSE_SECONDS)
+        """Cut short what runs, and end the thread; what holds it up is left to the end of the process."""
+        draining = asyncio.run_coroutine_threadsafe(self._runner.drain(0), self.loop)
+        with suppress(TimeoutError):
+            draining.result(CLOSE_SECONDS)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(CLOSE_SECONDS)
         self._lanes.close()
-        self.loop.close()
+        if self._thread.is_alive():
+            logger.error("a handler blocks the event loop of memory://, which cannot be closed", extra=about())
+        else:
+            self.loop.close()
 
     def _run(self, started: Future[CallRunner]) -> None:
         asyncio.set_event_loop(self.loop)
