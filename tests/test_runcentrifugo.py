@@ -255,8 +255,8 @@ def test_a_busy_port_is_explained(site: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "neither a port nor address:port"),
-        (["70000"], "neither a port nor address:port"),
+        (["nowhere"], "is no address: write HOST:PORT"),
+        (["70000"], "is no address: write HOST:PORT"),
         (["--config", "missing.json"], "cannot read the configuration missing.json"),
         (["--config", "bad.json"], "$.client.concurrency"),
     ],

@@ -44,8 +44,8 @@ class DirectRedis:
         """Raises one of FAILURES."""
         (answer,) = await self._exchange(pack([command]), 1)
         if isinstance(answer, Exception):
-            if isinstance(answer, redis.ReadOnlyError):
-                self.close()  # the master has become a replica: the address leads to another by now
+            if tells_of_replica(answer):
+                self.close()
             raise answer
         return answer
 
@@ -127,10 +127,8 @@ class _Channel(asyncio.Protocol):
             self.break_off(error)
 
     def _take(self, answer: Any) -> None:
-        # What was the master is one no longer: the address leads to another by now, and the next exchange goes there.
-        self.broken = self.broken or (isinstance(answer, redis.ResponseError) and str(answer).startswith("READONLY"))
         if tells_of_replica(answer):
-            self.broken = True
+            self.broken = True  # the next exchange goes where the address leads by now
         self._answers.append(answer)
         future = self._waiting[0].future
         if len(self._answers) == self._waiting[0].answers:

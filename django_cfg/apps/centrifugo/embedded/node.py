@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,11 +50,6 @@ class Node:
         """The user's connections, or the one with that id."""
         found = self.users.get(user, {})
         return [s for s in found.values() if client in ("", s.id)]
-
-    def all_sessions(self) -> Iterator[Session]:
-        """Every authenticated connection."""
-        for sessions in list(self.users.values()):
-            yield from list(sessions.values())
 
     def publish_proxy(self, options: ChannelOptions) -> Proxy:
         """The backend that decides about publications there."""

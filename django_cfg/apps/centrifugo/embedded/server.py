@@ -43,11 +43,6 @@ class EmbeddedServer:
         self._expiry: asyncio.Task[None] | None = None
         self._stopping = False
 
-    @property
-    def connection_count(self) -> int:
-        """Open connections, authenticated or not."""
-        return len(self._connections)
-
     async def start(self) -> None:
         """Starts the backend, and begins to forget what has expired."""
         self._stopping = False

@@ -234,7 +234,7 @@ async def test_a_client_that_leaves_takes_its_calls_with_it() -> None:
     socket.leave()
     await socket.task
     await until(lambda: backend.events == ["cancelled"])
-    assert server.connection_count == 0
+    assert not server._connections  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.parametrize("method", ["slow", "broken"])

@@ -24,11 +24,10 @@ from django_cfg.apps.centrifugo.embedded.server import EmbeddedServer
 from django_cfg.apps.centrifugo.local import Companion, LocalBackend
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.leaving import leaving_soon
-from django_cfg.rpc.listening import bind
+from django_cfg.rpc.listening import bind, parse_address
 from django_cfg.rpc.reloading import is_child, supervise
 
 DEFAULT_ADDRESS, DEFAULT_PORT = "127.0.0.1", 8000
-HIGHEST_PORT = 65_535
 
 
 class Command(BaseCommand):
@@ -67,7 +66,8 @@ class Command(BaseCommand):
         if not options["noreload"]:
             autoreload.raise_last_exception()
         try:
-            address, port = parse_address(options["addrport"])
+            given = options["addrport"]
+            address, port = parse_address(given) if given else (DEFAULT_ADDRESS, DEFAULT_PORT)
             data = read_config(options["config"])
             backend = HttpBackend() if options["external_worker"] else LocalBackend(get_config(), companions())
             server = EmbeddedServer(load_config(data), backend, project_app())
@@ -90,14 +90,6 @@ def api_note(api_url: str, url: str) -> str:
     if urlsplit(api_url).port == urlsplit(url).port:
         return ""
     return f"Other processes publish to {api_url}; to reach this server set CENTRIFUGO['api_url'] = '{url}api'."
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Raises ConfigurationError for what is neither a port nor address:port."""
-    address, _, port = text.rpartition(":")
-    if not (port.isdecimal() or not text) or int(port or 0) > HIGHEST_PORT:
-        raise ConfigurationError(f"{text!r} is neither a port nor address:port")
-    return address.strip("[]") or DEFAULT_ADDRESS, int(port or DEFAULT_PORT)
 
 
 def read_config(path: str | None) -> dict[str, Any]:
