@@ -14,6 +14,8 @@ from django_cfg.rpc.provided import Provided
 __all__ = ["Publisher", "installed_publisher", "use_publisher"]
 
 SYNC_TIMEOUT_SECONDS = 15.0
+LOOK_AGAIN_SECONDS = 1.0
+CLOSED = "the process's publisher has been closed"
 
 T = TypeVar("T")
 
@@ -44,7 +46,18 @@ class Publisher(ABC):
         """From any event loop, on the publisher's own; raises what `work` raises, and PublishError."""
         if asyncio.get_running_loop() is self._loop:
             return await work
-        return await asyncio.wrap_future(self._hand_over(work))
+        waiter = asyncio.wrap_future(self._hand_over(work))
+        try:
+            while not (await asyncio.wait((waiter,), timeout=LOOK_AGAIN_SECONDS))[0]:
+                self._check_runs()
+        except BaseException:
+            waiter.cancel()
+            raise
+        return waiter.result()
+
+    def _check_runs(self) -> None:
+        if not self._loop.is_running():
+            raise PublishError(CLOSED)
 
     def publish_sync(self, channel: str, data: bytes) -> None:
         """From a thread without a running event loop; raises PublishError."""
@@ -60,7 +73,7 @@ class Publisher(ABC):
             return asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError as error:
             work.close()
-            raise PublishError("the process's publisher has been closed") from error
+            raise PublishError(CLOSED) from error
 
 
 _provided = Provided[Publisher]()

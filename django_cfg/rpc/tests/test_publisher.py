@@ -55,6 +55,33 @@ def test_a_publisher_whose_loop_has_ended_says_so() -> None:
         asyncio.run(make()).publish_sync("c", b"")
 
 
+def test_whoever_waits_in_another_loop_learns_that_the_publishers_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.05)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def make() -> Recorder:
+        return Recorder()
+
+    recorder = asyncio.run_coroutine_threadsafe(make(), loop).result(10)
+
+    async def publish() -> None:
+        waiting = asyncio.ensure_future(recorder.publish("slow", b""))
+        await asyncio.sleep(0.05)
+        loop.call_soon_threadsafe(loop.stop)
+        async with asyncio.timeout(10):
+            await waiting
+
+    with pytest.raises(PublishError, match="closed"):
+        asyncio.run(publish())
+    thread.join(10)
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
 async def test_the_innermost_publisher_counts() -> None:
     assert installed_publisher() is None
     outer, inner = Recorder(), Recorder()
