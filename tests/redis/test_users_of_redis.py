@@ -103,3 +103,27 @@ def test_missing_rights_are_said_at_once(own_redis: RedisServer) -> None:
     with pytest.raises(RPCConnectionError, match=r"(?i)permissions"):
         client.call("echo")
     client.close()
+
+
+@pytest.mark.parametrize("at_once", [1, 24])
+def test_who_may_not_wait_for_replies_learns_it_at_once(
+    own_redis: RedisServer, handlers: Handlers, at_once: int
+) -> None:
+    """On either path; the request itself may have run."""
+    with own_redis.client() as redis:
+        rights = documented("rpc-client").split()[1:]
+        redis.execute_command("ACL", "SETUSER", *(right for right in rights if right not in ("+blpop", "+blmpop")))
+    client = WebSocketRPCClient(config_of(own_redis, "rpc-client"))
+
+    def call(number: int) -> RPCConnectionError:
+        with pytest.raises(RPCConnectionError, match="Redis lets nobody wait for its reply here") as caught:
+            client.call("echo", {"n": number}, timeout=60)
+        return caught.value
+
+    with (
+        serving(WebSocketRPCConfig(enabled=True, redis_url=own_redis.url), handlers),
+        ThreadPoolExecutor(at_once) as pool,
+    ):
+        errors = list(pool.map(call, range(at_once), timeout=20))
+    assert {error.code for error in errors} == {"outcome_unknown"}
+    client.close()

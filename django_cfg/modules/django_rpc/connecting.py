@@ -42,6 +42,7 @@ __all__ = [
     "async_connections",
     "blocking_connections",
     "consumer_name",
+    "is_denied",
     "is_missing_script",
     "is_refusal",
     "left_by_its_other_end",
@@ -195,6 +196,11 @@ def is_missing_script(error: BaseException) -> bool:
 def is_refusal(error: BaseException) -> bool:
     """Whether Redis itself answered with the error, so that nothing is in doubt."""
     return isinstance(error, redis.ResponseError)
+
+
+def is_denied(error: BaseException) -> bool:
+    """Whether the user of Redis lacks a right, which no repeat will change."""
+    return is_refusal(error) and str(error).startswith("NOPERM")
 
 
 def tells_of_replica(error: BaseException) -> bool:

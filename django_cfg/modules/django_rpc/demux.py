@@ -17,6 +17,7 @@ from django_cfg.modules.django_rpc.connecting import (
     COMMAND_SECONDS,
     FAILURES,
     SLICE_SECONDS,
+    is_denied,
     is_refusal,
 )
 from django_cfg.modules.django_rpc.link import Line
@@ -175,6 +176,11 @@ class SharedPath:
         """What became of sent requests when a link broke; waits for Redis as long as anybody waits for them."""
         attempt = 0
         while not self._closed and (slots := self._waited_for(slots)):
+            if is_denied(cause):
+                for slot in slots:
+                    why = f"Redis lets nobody wait for its reply here: {cause}"
+                    self._settle(slot, outcome_unknown(slot.outgoing.method, why))
+                return
             attempt += 1
             try:
                 found = client.run(*look_command(self._keys, [(slot.outgoing, slot.entry_id) for slot in slots]))

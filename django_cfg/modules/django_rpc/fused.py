@@ -18,6 +18,7 @@ from django_cfg.modules.django_rpc.connecting import (
     SLICE_SECONDS,
     Command,
     blocking_connections,
+    is_denied,
     is_missing_script,
     is_refusal,
 )
@@ -28,6 +29,7 @@ from django_cfg.modules.django_rpc.outgoing import (
     Outgoing,
     enqueue_command,
     look_command,
+    outcome_unknown,
     read_answer,
     refused,
     unreachable,
@@ -217,6 +219,8 @@ class _Exchange:
 
     def _settle(self, cause: BaseException) -> Reply | str | AfterLoss | None:
         """What became of the request when its link broke: RESEND, WAIT, its reply, or None at the deadline."""
+        if is_denied(cause):
+            raise outcome_unknown(self.slot.outgoing.method, f"Redis lets nobody wait for its reply here: {cause}")
         if is_refusal(cause):  # of the wait alone: it has been enqueued
             self._pause()
         while time.monotonic() < self._deadline:
