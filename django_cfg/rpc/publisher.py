@@ -9,12 +9,12 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from django_cfg.errors import PublishError
+from django_cfg.rpc.other_loop import result_from
 from django_cfg.rpc.provided import Provided
 
 __all__ = ["Publisher", "installed_publisher", "use_publisher"]
 
 SYNC_TIMEOUT_SECONDS = 15.0
-LOOK_AGAIN_SECONDS = 1.0
 CLOSED = "the process's publisher has been closed"
 
 T = TypeVar("T")
@@ -46,14 +46,7 @@ class Publisher(ABC):
         """From any event loop, on the publisher's own; raises what `work` raises, and PublishError."""
         if asyncio.get_running_loop() is self._loop:
             return await work
-        waiter = asyncio.wrap_future(self._hand_over(work))
-        try:
-            while not (await asyncio.wait((waiter,), timeout=LOOK_AGAIN_SECONDS))[0]:
-                self._check_runs()
-        except BaseException:
-            waiter.cancel()
-            raise
-        return waiter.result()
+        return await result_from(self._hand_over(work), self._check_runs)
 
     def _check_runs(self) -> None:
         if not self._loop.is_running():

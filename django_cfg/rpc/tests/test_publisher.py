@@ -56,7 +56,7 @@ def test_a_publisher_whose_loop_has_ended_says_so() -> None:
 
 
 def test_whoever_waits_in_another_loop_learns_that_the_publishers_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("django_cfg.rpc.other_loop.LOOK_AGAIN_SECONDS", 0.05)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

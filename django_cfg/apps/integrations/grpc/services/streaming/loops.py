@@ -8,11 +8,11 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from django_cfg.rpc.other_loop import LOOK_AGAIN_SECONDS, result_from
+
 __all__ = ["OwningLoop"]
 
 T = TypeVar("T")
-
-LOOK_AGAIN_SECONDS = 1.0
 
 
 class OwningLoop:
@@ -47,15 +47,7 @@ class OwningLoop:
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run in the owning loop for a caller in another one. Raises ConnectionError when the owner has ended."""
-        future = self._submit(work)
-        waiter = asyncio.wrap_future(future)
-        try:
-            while not (await asyncio.wait((waiter,), timeout=LOOK_AGAIN_SECONDS))[0]:
-                self._check_runs()
-        except BaseException:
-            waiter.cancel()
-            raise
-        return waiter.result()
+        return await result_from(self._submit(work), self._check_runs)
 
     def run_blocking(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """As `run`, for a caller without a loop; raises RuntimeError in the owner itself, which it would block."""
