@@ -289,6 +289,9 @@ func (c *CentrifugoRPCClient) Call(ctx context.Context, method string, params, r
 	if params == nil {
 		params = struct{}{}
 	}
+	if settings.transport != TransportPublish && settings.transport != TransportRPC {
+		return newError(CodeValidationError, nil, "the transport is %q or %q, not %q", TransportPublish, TransportRPC, settings.transport)
+	}
 	data, err := json.Marshal(params)
 	if err != nil {
 		return newError(CodeValidationError, err, "the parameters of %s cannot be encoded: %v", method, err)

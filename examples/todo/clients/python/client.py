@@ -75,7 +75,10 @@ class APIClient:
 
 def _dump(params: BaseModel) -> Any:
     """Without what the caller left out: the server knows its own defaults."""
-    return params.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    try:
+        return params.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    except ValueError as error:  # bytes that are no text, for example
+        raise RPCError(RPCErrorCode.VALIDATION_ERROR, f"the parameters cannot be written as JSON: {error}") from error
 
 
 def _read(model: type[_M], method: str, result: Any) -> _M:

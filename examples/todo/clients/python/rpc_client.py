@@ -12,6 +12,7 @@ import contextlib
 import inspect
 import json
 import logging
+import math
 import random
 import secrets
 from collections import deque
@@ -19,7 +20,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast, get_args
 
 import centrifuge  # type: ignore[import-untyped, unused-ignore]
 
@@ -126,6 +127,14 @@ def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
         future.exception()  # nobody may be waiting any more, which asyncio would report
     elif not future.done():
         future.set_result(outcome)
+
+
+def _checked(seconds: float, transport: Transport) -> Transport:
+    if not math.isfinite(seconds):
+        raise RPCError(_C.VALIDATION_ERROR, f"timeout is a number of seconds, not {seconds}")
+    if transport not in get_args(Transport):
+        raise RPCError(_C.VALIDATION_ERROR, f"transport is 'publish' or 'rpc', not {transport!r}")
+    return transport
 
 
 def _encode(request: Mapping[str, Any], limit_bytes: int) -> str:
@@ -284,11 +293,13 @@ class CentrifugoRPCClient:
         if len(self._pending) >= self.max_pending_calls:
             raise RPCError(_C.SERVICE_UNAVAILABLE, f"{self.max_pending_calls} calls are waiting for a reply already")
         loop, seconds = asyncio.get_running_loop(), self.timeout if timeout is None else timeout
+        way = _checked(seconds, transport or self.transport)
         name, head = secrets.token_hex(16), {"method": method, "reply_to": self._reply_channel}
-        request = {**head, "correlation_id": name, "params": dict(params or {}), "timeout_ms": int(seconds * 1000)}
+        given = dict(params) if isinstance(params, Mapping) else {} if params is None else params
+        request = {**head, "correlation_id": name, "params": given, "timeout_ms": int(seconds * 1000)}
         # A copy, because a repeat must equal the first copy even when the caller changes the parameters meanwhile.
         request = json.loads(_encode(request, self.max_request_bytes))
-        call = _Call(request, loop.time() + seconds, transport or self.transport, loop.create_future())
+        call = _Call(request, loop.time() + seconds, way, loop.create_future())
         self._pending[name] = call
         try:
             async with asyncio.timeout_at(call.deadline):

@@ -223,7 +223,7 @@ export class CentrifugoRPCClient {
       const id = randomId();
       const given = { method, params: params ?? {}, correlation_id: id, reply_to: this.#replyChannel };
       const request = copyWithin(this.#options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES, given);
-      const call = new Call(request, transport, timeoutMs, signal, (outcome) => {
+      const call = new Call(request, checkedTransport(transport), timeoutMs, signal, (outcome) => {
         this.#pending.delete(id);
         if (outcome instanceof RPCError) reject(outcome);
         else resolve(outcome.result as T);
@@ -577,6 +577,7 @@ function copyWithin(limitBytes: number, request: Request): Request {
   let text: string;
   try {
     text = JSON.stringify(request);
+    if (text.includes('null')) JSON.stringify(request, refuseLostNumber);
   } catch (error) {
     throw new RPCError('validation_error', `the parameters are not JSON: ${textOf(error)}`, { cause: error });
   }
@@ -584,6 +585,16 @@ function copyWithin(limitBytes: number, request: Request): Request {
   const bytes = text.length * 3 > limitBytes ? new TextEncoder().encode(text).length : 0;
   if (bytes <= limitBytes) return JSON.parse(text) as Request;
   throw new RPCError('validation_error', `the request has ${bytes} bytes, the limit is ${limitBytes} bytes`);
+}
+
+function refuseLostNumber(key: string, value: unknown): unknown {
+  if (typeof value !== 'number' || Number.isFinite(value)) return value;
+  throw new TypeError(`${key} is ${value}, which JSON would turn into null`);
+}
+
+function checkedTransport(transport: Transport): Transport {
+  if (transport === 'publish' || transport === 'rpc') return transport;
+  throw new RPCError('validation_error', `the transport is 'publish' or 'rpc', not '${String(transport)}'`);
 }
 
 /** 128 random bits; not `crypto.randomUUID()`, which pages over plain http do not have. */
