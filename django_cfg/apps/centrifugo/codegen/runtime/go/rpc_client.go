@@ -701,7 +701,7 @@ func (s *session) await(ctx context.Context, p *pendingCall, resends int, send f
 			case sends > resends && !accepted: // the refusal of a repeat says nothing about the copies before it
 				return p.giveUp(newError(CodeOutcomeUnknown, refused, "sent %d times, not acknowledged: %s", sends, refused.Message))
 			}
-			if down != nil && sends <= resends {
+			if down != nil && timer == nil && sends <= resends { // a timer that runs is shorter: that of a reconnect
 				timer = time.After(jittered(s.client.resendInterval))
 			}
 		}
