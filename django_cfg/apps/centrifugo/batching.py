@@ -69,10 +69,10 @@ class BatchingPublisher(Publisher):
         self._queued_bytes = 0
         self._sender: asyncio.Task[None] | None = None
         self._closing_at = math.inf
-        self._keys = (f"{prefix}-{number}" for prefix in (uuid.uuid4().hex,) for number in itertools.count())
+        self._prefix, self._numbers = uuid.uuid4().hex, itertools.count()
 
     async def deliver(self, channel: str, data: bytes) -> None:
-        await self._add(publish_body(channel, data, next(self._keys)))
+        await self._add(publish_body(channel, data, f"{self._prefix}-{next(self._numbers)}"))
 
     async def reply(self, channel: str, data: bytes) -> None:
         """To a call, which takes the first that comes: without a key, which Centrifugo would have to remember."""
@@ -104,9 +104,7 @@ class BatchingPublisher(Publisher):
             await self._sender
 
     async def _send_all(self) -> None:
-        while self._queue:
-            if not (batch := self._take()):
-                return
+        while batch := self._take():
             try:
                 outcomes: Sequence[PublishError | None] = await self._send(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it

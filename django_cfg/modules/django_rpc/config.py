@@ -103,7 +103,7 @@ class WebSocketRPCConfig(TypedSettings):
         else:
             _check_options(url)
         if url.startswith(("redis", "unix")):
-            check_values(url)
+            _check_values(url)
         return url
 
     @field_validator("signing_key")
@@ -176,10 +176,15 @@ def _check_options(url: str) -> None:
             )
         if name.startswith("ssl_"):
             _check_tls_option(name)
+
+
+def _check_values(url: str) -> None:
+    """What redis-py refuses at the first connection, and what it takes although nothing can come of it."""
     if any(not text.isdecimal() for text in parse_qs(urlsplit(url).query).get("db", ())):
         raise ValueError("db must be the number of a database")
     if url.startswith("unix:") and not urlsplit(url).path:
         raise ValueError("a unix:// URL names the path of a socket: unix:///run/redis.sock?db=2")
+    check_values(url)
 
 
 def _check_tls_option(name: str) -> None:

@@ -50,8 +50,7 @@ class DeadLetter:
     @property
     def timeout_ms(self) -> int | None:
         """How long the caller waited; None where nobody did, or only the payload says it."""
-        exact = self.fields.get(b"timeout_ms", b"")
-        return _number(exact) if exact else None
+        return _number(self.fields.get(b"timeout_ms", b""))
 
     def _text(self, name: bytes) -> str:
         return self.fields.get(name, b"").decode(errors="replace")

@@ -28,6 +28,7 @@ from django_cfg.modules.django_rpc.outgoing import (
     outcome_unknown,
     read_answer,
     refused,
+    reply_denied,
     unreachable,
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
@@ -178,8 +179,7 @@ class SharedPath:
         while not self._closed and (slots := self._waited_for(slots)):
             if is_denied(cause):
                 for slot in slots:
-                    why = f"Redis lets nobody wait for its reply here: {cause}"
-                    self._settle(slot, outcome_unknown(slot.outgoing.method, why))
+                    self._settle(slot, reply_denied(slot.outgoing.method, cause))
                 return
             attempt += 1
             try:

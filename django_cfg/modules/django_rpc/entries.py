@@ -296,35 +296,31 @@ class Entries:
         self.counts["refused"] += 1
         reply, letter = Reply.of_error(error), None
         if bury and request.reply_to is None:
-            letter = self._letter(request.entry_id, error.message, request.deliveries)
-            self._warn_of_letter(request, error.message)
+            letter = self._letter(request, error.message, request.deliveries)
         ending = endings.refused(request, reply, self._keys, self._now(), forget=forget, letter=letter)
         self._outbox.add(ending)
 
     def _bury(self, request: Request, reason: str) -> None:
         """To the dead letters; a caller that waits is told."""
         self.counts["dead"] += 1
-        self._warn_of_letter(request, reason)
         error = OutcomeUnknownError(f"{request.method} was given up: {reason}")
-        letter = self._letter(request.entry_id, reason, request.deliveries)
+        letter = self._letter(request, reason, request.deliveries)
         self._outbox.add(endings.ended(request, Reply.of_error(error), self._keys, self._now(), letter))
 
     def _refuse_malformed(self, entry: Malformed) -> None:
         self.counts["malformed"] += 1
         reply = Reply.of_error(MalformedMessageError(entry.reason))
-        letter = self._letter(entry.entry_id, entry.reason, 1)
-        self._warn_of_letter(entry, entry.reason)
+        letter = self._letter(entry, entry.reason, 1)
         self._outbox.add(endings.malformed(entry, reply, self._now(), letter))
 
-    def _letter(self, entry_id: str, reason: str, deliveries: int) -> Command:
-        at_ms = int(self._redis_now() * 1000)
-        return endings.dead_letter(entry_id, self._open[entry_id], reason, deliveries, self._keys, at_ms)
-
-    def _warn_of_letter(self, entry: Request | Malformed, reason: str) -> None:
+    def _letter(self, entry: Request | Malformed, reason: str, deliveries: int) -> Command:
+        """None is written without a line in the log."""
         method = entry.method if isinstance(entry, Request) else ""
         extra = about(method=method, correlation_id=entry.correlation_id or "", server=self._server)
         what = method or f"the entry {entry.entry_id}"
         logger.warning("%s is given up, and a dead letter now: %s", what, printable(reason), extra=extra)
+        fields, at_ms = self._open[entry.entry_id], int(self._redis_now() * 1000)
+        return endings.dead_letter(entry.entry_id, fields, reason, deliveries, self._keys, at_ms)
 
     def _now(self) -> datetime:
         """The same for what ends within a millisecond: replies show it, and it is written once."""

@@ -29,9 +29,9 @@ from django_cfg.modules.django_rpc.outgoing import (
     Outgoing,
     enqueue_command,
     look_command,
-    outcome_unknown,
     read_answer,
     refused,
+    reply_denied,
     unreachable,
 )
 from django_cfg.modules.django_rpc.pause import backoff_seconds
@@ -220,7 +220,7 @@ class _Exchange:
     def _settle(self, cause: BaseException) -> Reply | str | AfterLoss | None:
         """What became of the request when its link broke: RESEND, WAIT, its reply, or None at the deadline."""
         if is_denied(cause):
-            raise outcome_unknown(self.slot.outgoing.method, f"Redis lets nobody wait for its reply here: {cause}")
+            raise reply_denied(self.slot.outgoing.method, cause)
         if is_refusal(cause):  # of the wait alone: it has been enqueued
             self._pause()
         while time.monotonic() < self._deadline:

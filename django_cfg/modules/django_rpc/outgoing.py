@@ -34,6 +34,7 @@ __all__ = [
     "prepare",
     "read_answer",
     "refused",
+    "reply_denied",
     "unreachable",
 ]
 
@@ -179,6 +180,11 @@ def look_command(keys: Keys, calls: Sequence[tuple[Outgoing, str | None]]) -> tu
 def outcome_unknown(method: str, why: str) -> RPCError:
     """The request was sent, and what became of it cannot be found out."""
     return RPCConnectionError(f"{method} may have run: {why}", code=RPCErrorCode.OUTCOME_UNKNOWN)
+
+
+def reply_denied(method: str, error: BaseException) -> RPCError:
+    """The request was sent, and the user of Redis may not read its reply."""
+    return outcome_unknown(method, f"Redis lets nobody wait for its reply here: {error}")
 
 
 def unreachable(error: BaseException) -> RPCError:

@@ -3,7 +3,7 @@
 | key | on | holds |
 |---|---|---|
 | `x-name`, `x-module`, `x-qualname` | definitions | where the Python type comes from |
-| `x-mode` | definitions | for which side they are: `validation` or `serialization` |
+| `x-mode` | definitions | for which side they are, until both have their keys: `validation` or `serialization` |
 | `x-bases`, `x-generic` | definitions of models | names of the base models; the generic origin and its arguments |
 | `x-root` | definitions of root models | true |
 | `x-enum-varnames` | enums | member names, in the order of `enum` |

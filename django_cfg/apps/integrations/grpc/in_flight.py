@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from types import TracebackType
 
 __all__ = ["InFlight"]
@@ -27,10 +28,7 @@ class InFlight:
         if not self.count:
             self._none.set()
 
-    async def over(self, timeout_seconds: float) -> bool:
-        """Whether none ran any more within that time."""
-        try:
+    async def over(self, timeout_seconds: float) -> None:
+        """Returns when none runs any more, or that time has passed."""
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._none.wait(), timeout_seconds)
-        except TimeoutError:
-            return False
-        return True

@@ -40,14 +40,14 @@ class Command(StreamChoiceCommand):
             if options[name] is not None and not LETTER_ID.fullmatch(options[name]):
                 raise CommandError(f"--{name} takes the id of a dead letter as the list shows it: 1700000000000-0")
         with self.opened(options) as (redis, keys):
-            if (given := options["show"]) is not None:
+            if given := options["show"]:
                 letter = dead_letters.find_letter(redis, keys, given)
                 if letter is None:
                     raise CommandError(f"there is no dead letter {given}")
                 self.stdout.write(json.dumps(_shown(letter), indent=2))
-            elif (given := options["requeue"]) is not None:
+            elif given := options["requeue"]:
                 self._say(_requeued(redis, keys, given), given, "is back in the stream")
-            elif (given := options["drop"]) is not None:
+            elif given := options["drop"]:
                 self._say(dead_letters.drop(redis, keys, given), given, "has been dropped")
             else:
                 self._list(dead_letters.list_letters(redis, keys, options["count"]), as_json=options["json"])
