@@ -15,7 +15,7 @@ MOST_ITEMS = 20
 HIDDEN = "[redacted]"
 _SECRET = re.compile(
     r"pass|pwd|secret|token|jwt|bearer|auth|csrf|cookie|session|key|private|signature|credential|seed|mnemonic"
-    r"|card|cvv|iban|ssn|otp|(?:^|_)pin(?:$|_|code)",
+    r"|card|cvv|iban|ssn|otp|mfa|2fa|(?:^|_|(?-i:(?<=[a-z])(?=P)))pin(?:$|_|code|(?-i:(?=[A-Z])))",
     re.IGNORECASE,
 )
 

@@ -164,10 +164,18 @@ def test_secrets_are_redacted_at_any_depth() -> None:
     assert line == '{"user":{"Password":"[redacted]","name":"Ann"},"items":[{"cardNumber":"[redacted]"}]}'
 
 
-@pytest.mark.parametrize("name", ["pwd", "jwt", "bearer", "csrf", "private", "signature", "user_pin", "pinCode"])
+@pytest.mark.parametrize(
+    "name",
+    ["pwd", "jwt", "bearer", "csrf", "private", "signature", "user_pin", "pinCode", "userPin", "pin", "newPinAgain"]
+    + ["mfa_code", "2fa"],
+)
 def test_names_that_sound_secret(name: str) -> None:
     assert redacted(b'{"%b":"a"}' % name.encode()) == f'{{"{name}":"[redacted]"}}'
-    assert redacted(b'{"shopping":"a"}') == '{"shopping":"a"}'
+
+
+@pytest.mark.parametrize("name", ["shopping", "isPinned", "pinned", "spin", "Ping"])
+def test_names_that_only_look_like_secrets(name: str) -> None:
+    assert redacted(b'{"%b":"a"}' % name.encode()) == f'{{"{name}":"a"}}'
 
 
 def test_text_that_would_forge_a_log_is_escaped() -> None:

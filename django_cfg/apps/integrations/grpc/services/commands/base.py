@@ -184,6 +184,8 @@ def _agent_id(given: object) -> str:
         raise TypeError(f"client_id must be an agent's id: a text, an int or a UUID, not {given!r:.60}")
     if not given:
         raise ValueError("client_id must name an agent, and is empty")
+    if any("\ud800" <= mark <= "\udfff" for mark in given):
+        raise ValueError(f"client_id must be text that UTF-8 can write, not {given!a:.60}")
     return given
 
 

@@ -213,6 +213,8 @@ def test_importing_it_loads_no_grpcio_and_reads_no_settings() -> None:
 def test_a_client_without_an_agent() -> None:
     with pytest.raises(ValueError, match="client_id"):
         FleetCommandClient("")
+    with pytest.raises(ValueError, match=r"client_id must be text that UTF-8 can write, not 'bot-\\ud800'"):
+        FleetCommandClient("bot-\ud800")
     given: Any
     for given in (None, True, 1.5, b"bot-1", object()):
         with pytest.raises(TypeError, match="client_id must be an agent's id: a text, an int or a UUID, not"):
