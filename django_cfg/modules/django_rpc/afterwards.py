@@ -12,7 +12,7 @@ from django_cfg.modules.django_rpc.connecting import FAILURES, is_refusal
 from django_cfg.modules.django_rpc.explain import MOST_COUNTED, read_facts, timeout_error
 from django_cfg.modules.django_rpc.link import Lines
 from django_cfg.modules.django_rpc.outgoing import Outgoing
-from django_cfg.modules.django_rpc.protocol import Keys
+from django_cfg.modules.django_rpc.protocol import Keys, entry_of
 
 __all__ = ["Afterwards"]
 
@@ -45,11 +45,16 @@ class Afterwards:
         return error
 
     def withdraw(self, outgoing: Outgoing, entry_id: str | None) -> None:
-        """A server that has not read it will not. Keyed requests stay: others may wait for the same call."""
-        if entry_id is None or outgoing.key:
+        """A server that has not read it will not. Keyed requests stay: others may wait for the same call.
+
+        An `entry_id` that was never read stands in the call's record, if Redis has the request.
+        """
+        if outgoing.key:
             return
         try:
-            self._run("XDEL", self._keys.stream, entry_id)
+            entry_id = entry_id or entry_of(self._run("GET", self._keys.call(outgoing.correlation_id)))
+            if entry_id is not None:
+                self._run("XDEL", self._keys.stream, entry_id)
         except FAILURES:
             return  # the server drops it at its deadline
 

@@ -42,7 +42,21 @@ class DirectRedis:
 
     async def run(self, *command: str | bytes | int) -> Any:
         """Raises one of FAILURES."""
-        (answer,) = await self._exchange(pack([command]), 1)
+        return self.answer(await self._exchange(pack([command]), 1))
+
+    def start(self, *command: str | bytes | int) -> asyncio.Future[list[Any]] | None:
+        """`run` in two steps: it has been sent when this returns; None, and nothing sent, where no connection is open.
+
+        `answer` is for what the future, which may raise one of FAILURES, holds in the end.
+        """
+        channel = self._channel
+        if channel is None or channel.broken:
+            return None
+        return channel.exchange(pack([command]), 1, self._timeout_seconds)
+
+    def answer(self, answers: list[Any]) -> Any:
+        """Of one command; raises one of FAILURES."""
+        (answer,) = answers
         if isinstance(answer, Exception):
             if tells_of_replica(answer):
                 self.close()

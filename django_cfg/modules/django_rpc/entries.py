@@ -85,6 +85,7 @@ class Entries:
             liveness=liveness,
             observed=observed,
             reply_ttl=reply_ttl,
+            is_lone=lambda: len(self._open) == 1,
             still_owned=lambda entry_id: entry_id not in self._lost,
             on_done=self._close,
         )

@@ -47,6 +47,14 @@ logger = logging.getLogger("django_cfg.rpc.redis")
 
 MOST_IDLE = 16
 
+LONGER_THAN_AN_ID = 27
+"""Bytes. The answer to one request is the id of its entry, in 26 as a rule, which can wait for the reply: a thread that
+is not woken for it leaves the processor, and the interpreter, to others.
+"""
+
+DOZE_SECONDS = SLICE_SECONDS + 0.02
+"""Then the end of the first slice lies there, too: alone it has too few bytes to wake anybody."""
+
 
 class FusedPath:
     """Keeps idle links for the next callers; any thread may call."""
@@ -183,6 +191,7 @@ class _Exchange:
             if send:
                 self._reply_may_come, self.slot.run_id = True, link.run_id
                 link.send(self._path.enqueue(self.slot.outgoing, self._reply_to), waiting)
+                link.doze(LONGER_THAN_AN_ID, DOZE_SECONDS)
                 self.slot.entry_id = self._confirmed(link)
             else:
                 link.send(waiting)

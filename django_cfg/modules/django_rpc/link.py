@@ -48,7 +48,8 @@ class Link:
     def __init__(self, connect: Callable[[], Any], deadline: float, longest_seconds: float = BLOCKING_SECONDS) -> None:
         self.deadline = deadline
         self._longest_seconds = longest_seconds
-        self._timeout = 0.0
+        self._timeout = self._dozed = 0.0
+        self._least = 1
         self._parser: Any = new_parser()
         self._connection: Any = connect()
         seconds = self._seconds_left()  # for the words with which redis-py opens it, too
@@ -69,13 +70,25 @@ class Link:
 
     def send(self, *commands: Command) -> None:
         """In one write."""
+        self._dozed = 0.0
         self._socket.sendall(pack(commands))
+
+    def doze(self, at_least: int, seconds: float) -> None:
+        """Returns when so many bytes of answers have come, or the time is up; some systems come back earlier."""
+        seconds = min(seconds, self._seconds_left())
+        try:
+            received = self._receive(seconds, at_least)
+        except TimeoutError:
+            received = b""
+        if len(received) < at_least:
+            self._dozed = seconds  # in which Redis may have been silent
+        self._parser.feed(received)
 
     def read(self) -> Any:
         """The next answer; Redis's own errors are raised."""
         answer = self._parser.gets()
         while answer is False:
-            self._parser.feed(self._receive())
+            self._parser.feed(self._receive(self._seconds_left()))
             answer = self._parser.gets()
         if isinstance(answer, Exception):
             raise answer
@@ -88,11 +101,13 @@ class Link:
     def close(self) -> None:
         self._connection.disconnect()
 
-    def _receive(self) -> bytes:
-        seconds = self._seconds_left()
+    def _receive(self, seconds: float, at_least: int = 1) -> bytes:
         if seconds != self._timeout:
             self._patience.last(seconds)
             self._timeout = seconds
+        if at_least != self._least:
+            self._patience.least(at_least)
+            self._least = at_least
         try:
             received: bytes = self._socket.recv(READ_BYTES)
         except BlockingIOError:
@@ -102,7 +117,8 @@ class Link:
         return received
 
     def _seconds_left(self) -> float:
-        return min(self._longest_seconds, max(0.0, self.deadline - time.monotonic()) + LATE_SECONDS)
+        longest = self._longest_seconds - self._dozed
+        return min(longest, max(0.0, self.deadline - time.monotonic()) + LATE_SECONDS)
 
 
 class Line:

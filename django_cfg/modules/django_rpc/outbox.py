@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from django_cfg.modules.django_rpc import scripts
 from django_cfg.modules.django_rpc.connecting import FAILURES, is_missing_script
@@ -26,11 +26,15 @@ logger = logging.getLogger("django_cfg.rpc.redis")
 
 BATCH = 256
 
+_Sent: TypeAlias = asyncio.Future[list[Any]]
+"""What `DirectRedis.start` has returned."""
+
 
 class Outbox:
     """Tries until Redis takes them: how many there can be is bounded by the entries that are open.
 
-    The lease is confirmed before each batch, and `still_owned(entry_id)` asked for each ending after that.
+    The lease is confirmed before each batch, and `still_owned(entry_id)` asked for each ending after that. Where
+    `is_lone()`, an ending waits for no other.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Outbox:
         liveness: Liveness,
         observed: StreamMetrics,
         reply_ttl: int,
+        is_lone: Callable[[], bool],
         still_owned: Callable[[str], bool],
         on_done: Callable[[Sequence[str]], None],
     ) -> None:
@@ -49,6 +54,7 @@ class Outbox:
         self._liveness = liveness
         self._observed = observed
         self._reply_ttl = reply_ttl
+        self._is_lone = is_lone
         self._still_owned = still_owned
         self._on_done = on_done
         self._queue: deque[Ending] = deque()
@@ -57,7 +63,7 @@ class Outbox:
     def add(self, ending: Ending) -> None:
         self._queue.append(ending)
         if self._sender is None or self._sender.done():
-            self._sender = asyncio.get_running_loop().create_task(self._send_all())
+            self._sender = asyncio.get_running_loop().create_task(self._send_all(self._start_lone()))
 
     async def flush(self, timeout_seconds: float) -> bool:
         """Whether everything has been sent in that time."""
@@ -69,30 +75,56 @@ class Outbox:
         if self._sender is not None:
             self._sender.cancel()
 
-    async def _send_all(self) -> None:
+    def _start_lone(self) -> _Sent | None:
+        """A lone call's reply leaves within the handler's turn of the loop: its caller waits for nothing else."""
+        if not self._is_lone() or not self._liveness.held or not self._still_owned(self._queue[0].entry_id):
+            return None
+        return self._client.start(*self._command([self._queue[0]]))
+
+    async def _send_all(self, sent: _Sent | None) -> None:
+        """`sent`: the first ending is on its way already."""
         while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            await self._send(batch)
+            count = 1 if sent is not None else min(BATCH, len(self._queue))
+            batch = [self._queue.popleft() for _ in range(count)]
+            await self._send(batch, sent)
+            sent = None
             self._on_done([ending.entry_id for ending in batch])
 
-    async def _send(self, batch: list[Ending]) -> None:
+    async def _send(self, batch: list[Ending], sent: _Sent | None) -> None:
         attempt = 0
         while True:
             try:
-                await self._liveness.confirm()
-                owned = [ending for ending in batch if self._still_owned(ending.entry_id)]
-                if owned:
-                    await self._finish(owned)
+                await self._send_once(batch, sent)
             except FAILURES as error:
                 attempt += 1
+                sent = None
                 logger.warning("%d replies wait for Redis: %s", len(batch), shown(error), extra=self._about())
                 await asyncio.sleep(backoff_seconds(attempt))
             else:
                 return
 
-    async def _finish(self, batch: list[Ending]) -> None:
-        command = finish_command(batch, self._keys, self._liveness.consumer, self._reply_ttl)
-        gone, *errors = await self._run(command)
+    async def _send_once(self, batch: list[Ending], sent: _Sent | None) -> None:
+        if sent is not None:
+            self._note(batch, await self._answer(batch, sent))
+            return
+        await self._liveness.confirm()
+        owned = [ending for ending in batch if self._still_owned(ending.entry_id)]
+        if owned:
+            self._note(owned, await self._answer(owned, None))
+
+    async def _answer(self, batch: list[Ending], sent: _Sent | None) -> Any:
+        try:
+            return await self._client.run(*self._command(batch)) if sent is None else self._client.answer(await sent)
+        except FAILURES as error:
+            if not is_missing_script(error):
+                raise
+            return await self._client.run("EVAL", scripts.FINISH, *self._command(batch)[2:])
+
+    def _command(self, batch: list[Ending]) -> tuple[str | bytes | int, ...]:
+        return finish_command(batch, self._keys, self._liveness.consumer, self._reply_ttl)
+
+    def _note(self, batch: list[Ending], answer: Any) -> None:
+        gone, *errors = answer
         if gone:  # taken over by others meanwhile, or ended by the same command, whose answer was lost
             logger.warning("%d entries were no longer this server's to answer", gone, extra=self._about())
         for error in errors:  # a reply list that is no list, say; the others have arrived
@@ -102,11 +134,3 @@ class Outbox:
 
     def _about(self) -> dict[str, str]:
         return about(server=self._liveness.consumer)
-
-    async def _run(self, command: tuple[str | bytes | int, ...]) -> Any:
-        try:
-            return await self._client.run(*command)
-        except FAILURES as error:
-            if not is_missing_script(error):
-                raise
-            return await self._client.run("EVAL", scripts.FINISH, *command[2:])

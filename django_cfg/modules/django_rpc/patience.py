@@ -26,6 +26,10 @@ class Patience(Protocol):
         """So long, and no longer, may each read and write take."""
         ...
 
+    def least(self, count: int) -> None:
+        """A read need not return for less, before its time is up; what it has taken itself does not wake it later."""
+        ...
+
     def is_idle(self) -> bool:
         """Whether the other end is there and has said nothing."""
         ...
@@ -38,7 +42,7 @@ def patience_of(connected: Any) -> Patience:
 
 
 class _Kernel:
-    """See `man 7 socket`, SO_RCVTIMEO. A signal whose handler returns lets the wait begin anew."""
+    """See `man 7 socket`, SO_RCVTIMEO and SO_RCVLOWAT. A signal whose handler returns lets the wait begin anew."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
@@ -49,6 +53,9 @@ class _Kernel:
         interval = struct.pack("ll", whole, max(1, int((seconds - whole) * 1_000_000)))  # 0 is for ever
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+
+    def least(self, count: int) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
     def is_idle(self) -> bool:
         """Redis sends nothing unasked before it closes."""
@@ -63,6 +70,9 @@ class _Python:
 
     def last(self, seconds: float) -> None:
         self._socket.settimeout(seconds)
+
+    def least(self, count: int) -> None:
+        """It returns at once: what it waits for may be a record of TLS."""
 
     def is_idle(self) -> bool:
         return not self._readable.poll(0)

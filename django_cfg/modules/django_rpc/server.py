@@ -212,7 +212,6 @@ class StreamServer:
         await self._entries.take(rows, asked_at)
         if len(rows) == 1:  # whose caller waits for nothing else: let a quick reply leave before the next request
             await asyncio.sleep(0)
-            await asyncio.sleep(0)
         return True
 
     async def _fetch(self, after: str, count: int) -> list[tuple[str, Fields]]:

@@ -56,6 +56,15 @@ def test_what_comes_in_time_is_read(ends: Ends) -> None:
     assert patience.is_idle()
 
 
+def test_few_bytes_are_read_when_the_time_is_up(ends: Ends) -> None:
+    patience = patience_of(ends[0])
+    patience.last(0.05)
+    patience.least(5)
+    ends[1].sendall(b"abc")
+
+    assert ends[0].recv(100) == b"abc"
+
+
 def test_an_end_that_has_gone_is_noticed(ends: Ends) -> None:
     patience = patience_of(ends[0])
     assert patience.is_idle()
