@@ -95,6 +95,46 @@ def quiet() -> tuple[str, pb2.Command]:
     return agent_id, command
 
 
+@lru_cache
+def sync_sending_floor(port: int) -> Callable[[], Any]:
+    stub = pb2_grpc.FleetStub(grpc.insecure_channel(f"127.0.0.1:{port}"))
+
+    def call() -> None:
+        if not stub.SendCommandToClient(request_of(*quiet(), ""), timeout=SECONDS).success:
+            raise SystemExit("a command was not accepted")
+
+    return call
+
+
+def sync_sending(port: int) -> Callable[[], Any]:
+    def call() -> None:
+        agent_id, command = quiet()
+        if not client_of(agent_id, port).send_command_sync(command):
+            raise SystemExit("a command was not accepted")
+
+    return call
+
+
+@lru_cache
+def async_sending_floor(port: int) -> Callable[[], Awaitable[Any]]:
+    stub: Any = pb2_grpc.FleetStub(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+
+    async def call() -> None:
+        if not (await stub.SendCommandToClient(request_of(*quiet(), ""), timeout=SECONDS)).success:
+            raise SystemExit("a command was not accepted")
+
+    return call
+
+
+def async_sending(port: int) -> Callable[[], Awaitable[Any]]:
+    async def call() -> None:
+        agent_id, command = quiet()
+        if not await client_of(agent_id, port).send_command(command):
+            raise SystemExit("a command was not accepted")
+
+    return call
+
+
 def channel_per_command(port: int) -> Callable[[HttpRequest], HttpResponse]:
     async def send(agent_id: str, command: pb2.Command) -> bool:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -144,12 +184,16 @@ def called(call: Callable[[], Any], calls: int) -> list[float]:
 SYNC: dict[str, Callable[[int], Callable[[], Any]]] = {
     "sync floor": sync_floor,
     "sync ours": sync_ours,
+    "sending floor": sync_sending_floor,
+    "sending ours": sync_sending,
     "view floor": lambda port: viewed(channel_per_command(port)),
     "view ours": lambda port: viewed(kept_channel(port)),
 }
 ASYNC: dict[str, Callable[[int], Callable[[], Awaitable[Any]]]] = {
     "async floor": async_floor,
     "async ours": async_ours,
+    "async-sending floor": async_sending_floor,
+    "async-sending ours": async_sending,
 }
 
 

@@ -49,5 +49,8 @@ class Floor(pb2_grpc.FleetServicer):
     async def SendCommandToClient(  # noqa: N802 - the protocol's name
         self, request: pb2.SendCommandRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb2.SendCommandResponse:
+        if not request.wait_for:
+            self.queues[request.client_id].put_nowait(request.command)
+            return pb2.SendCommandResponse(success=True)
         message = await self.execute(request.client_id, request.command)
         return pb2.SendCommandResponse(success=True, outcome="completed", message=message)

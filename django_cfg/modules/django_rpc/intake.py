@@ -176,6 +176,7 @@ def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], de
     timeout = _timeout(payload, fields)
     user, key = _text(fields, USER), _text(fields, b"key")
     mark = protocol.call_mark(payload.method, params, user)
+    signed = SIGNATURE in fields
     return Request(
         entry_id=entry_id,
         method=payload.method,
@@ -188,9 +189,9 @@ def _request(entry_id: str, payload: _Payload, fields: Mapping[bytes, bytes], de
         typed=payload.type == "rpc",
         extended=b"v" in fields,
         key=key,
-        fresh=b"fresh" in fields and SIGNATURE not in fields,
-        signed=SIGNATURE in fields,
-        signed_seconds=signed_seconds(fields.get(SIGNATURE, b"")),
+        fresh=b"fresh" in fields and not signed,
+        signed=signed,
+        signed_seconds=signed_seconds(fields[SIGNATURE]) if signed else 0.0,
         traceparent=_text(fields, b"traceparent"),
         user=user,
         deliveries=deliveries,
@@ -209,7 +210,7 @@ def _timeout(payload: _Payload, fields: Mapping[bytes, bytes]) -> float:
 
 
 def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
-    return fields.get(name, b"").decode(errors="replace")
+    return fields[name].decode(errors="replace") if name in fields else ""
 
 
 def _malformed(entry_id: str, raw: bytes, reason: str, allowed: re.Pattern[str]) -> Malformed:
