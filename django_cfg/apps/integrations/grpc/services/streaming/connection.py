@@ -70,6 +70,7 @@ class Connection(Generic[TMessage, TCommand]):
         "_refusals",
         "_rpc",
         "_session",
+        "_stamp",
         "_table",
         "_timer",
         "agent_id",
@@ -114,6 +115,7 @@ class Connection(Generic[TMessage, TCommand]):
         self._timer: asyncio.TimerHandle | None = None
         self.in_hand: Any = None
         self._refusals: tuple[Refusal, ...] = ()
+        self._stamp = CommandStamp(agent_id, epoch, None)
         self._closed = self._aborted = False
         self._final = Ending("OK")
         self.turns: Turns[TMessage] = Turns(agent_id, calls, config, self._session, self.queue, self.end, self._over)
@@ -183,8 +185,11 @@ class Connection(Generic[TMessage, TCommand]):
     def _stamped(self, command: TCommand, expires_in_seconds: float | None) -> TCommand | None:
         if self._calls.stamp is None:
             return command
+        stamp = self._stamp
+        if expires_in_seconds is not None:
+            stamp = CommandStamp(self.agent_id, self.epoch, expires_in_seconds)
         try:
-            stamped = self._calls.stamp(command, CommandStamp(self.agent_id, self.epoch, expires_in_seconds))
+            stamped = self._calls.stamp(command, stamp)
         except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
             self._unstamped(command, expires_in_seconds, error)
             return None

@@ -49,14 +49,19 @@ class Sending(Generic[TMessage, TCommand]):
         self._awaited: dict[Command[TCommand], _Awaited[TCommand]] = {}
         self._deadlines = Deadlines(self._awaited, self._expire)
 
+    def offer(self, agent_id: str, command: TCommand) -> bool:
+        """Whether it was accepted without waiting."""
+        check_command(command)
+        connection = self._connections.get(agent_id)
+        return connection is not None and not self.refusing and connection.queue.offer(command)
+
     async def send(self, agent_id: str, command: TCommand, timeout_seconds: float | None) -> bool:
         """Whether it was accepted; 0 does not wait for room."""
-        check_command(command)
+        if self.offer(agent_id, command):
+            return True
         connection = self._connections.get(agent_id)
         if connection is None or self.refusing:
             return False
-        if connection.queue.offer(command):
-            return True
         return await _put(connection, command, self._queue_timeout if timeout_seconds is None else timeout_seconds)
 
     async def broadcast(self, command: TCommand, exclude: Collection[str]) -> int:

@@ -159,8 +159,8 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
 
         `timeout` is how long to wait for room, in seconds: 0 not at all, None as configured.
         """
-        if self._home.is_here:
-            return await self._sending.send(client_id, command, timeout)
+        if self._home.is_here:  # most often without waiting, which a further coroutine would make dearer
+            return self._sending.offer(client_id, command) or await self._sending.send(client_id, command, timeout)
         return await self._run(lambda: self._sending.send(client_id, command, timeout), False, False)
 
     def send_to_client_sync(self, client_id: str, command: TCommand, timeout: float | None = None) -> bool:
