@@ -194,6 +194,7 @@ def one_round(callers: dict[tuple[Figure, str], Worker], measured: Measured) -> 
             measured.add(ACKED_MANY, {name: fleet.acked(100)["p50"] for name, fleet in turn(fleets)})
             measured.add(ACKED_BUSY, {name: fleet.acked(640, 64)["cpu"] for name, fleet in turn(fleets)})
             measured.add(PUSH, {name: fleet.push_cpu_us(4) for name, fleet in turn(fleets)})
+        for _ in range(TURNS):
             for figure in CALLERS:
                 measured.add(figure, called(callers, figure, fleets))
 

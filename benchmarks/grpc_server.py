@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import grpc
 
 from benchmarks.grpc_floor import Floor
+from django_cfg.apps.integrations.grpc.collecting import collect_less_often
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.server import CommandServer
 from django_cfg.apps.integrations.grpc.services.commands.examples import fleet_pb2 as pb2
@@ -68,6 +69,7 @@ class OurSystem:
     """As `rungrpc` serves the example: callers are checked, commands stamped, streams watched, figures kept."""
 
     def __init__(self) -> None:
+        collect_less_often()
         self._servicer = FleetServicer(BidirectionalStreamingConfig(ping_interval=PING_SECONDS))
         self._service = self._servicer._streaming_service  # pyright: ignore[reportPrivateUsage]
         self._server = CommandServer(GRPCConfig())

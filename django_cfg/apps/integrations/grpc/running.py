@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from django_cfg.apps.integrations.grpc.collecting import collect_less_often
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.server import CommandServer
 from django_cfg.apps.integrations.grpc.server_metrics import reporting
@@ -61,6 +62,7 @@ class Run:
 
     async def _serve(self) -> None:
         plan, stop = self._plan, self._prepare()
+        collect_less_often()
         try:
             server = CommandServer(plan.config)
             services = register_handlers(server.grpc)
