@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import FrameType
 
-__all__ = ["leave_soon", "leaving_soon"]
+__all__ = ["leave_at_next_interrupt", "leave_soon", "leaving_soon"]
 
 EXIT_SECONDS = 3.0
+
+SAME_SECONDS = 1.0
+"""Within which a second CONTROL-C is taken for the first: a terminal tells all processes, and their parents pass it on.
+"""
+
+INTERRUPTED = 128 + signal.SIGINT
+"""The status with which shells show a process that CONTROL-C has ended."""
 
 
 def leave_soon(status: int) -> None:
@@ -33,9 +43,27 @@ def leaving_soon() -> Generator[None]:
         leave_soon(status)
 
 
-def _leave(status: int) -> None:
+def leave_at_next_interrupt() -> None:
+    """A further CONTROL-C ends the process at once, as a kill would, instead of waiting for what runs.
+
+    Called in the main thread when the first signal has come; further times change nothing.
+    """
+    if not isinstance(signal.getsignal(signal.SIGINT), _GivingUp):
+        signal.signal(signal.SIGINT, _GivingUp())
+
+
+class _GivingUp:
+    def __init__(self) -> None:
+        self._first = time.monotonic()
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - self._first >= SAME_SECONDS:
+            _leave(INTERRUPTED, "a second CONTROL-C: the process ends without finishing what it runs")
+
+
+def _leave(status: int, why: str = "a thread has not returned; the process ends without it") -> None:
     try:
-        sys.stderr.write("a thread has not returned; the process ends without it\n")
+        sys.stderr.write(f"{why}\n")
         sys.stderr.flush()
         sys.stdout.flush()
     finally:  # whoever read that may be gone

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
 
+from django_cfg.rpc.leaving import SAME_SECONDS
 from tests.e2e.cutter import Cutter
 from tests.e2e.driving import CallFailed, Driver
 from tests.e2e.raw import raw_client
 from tests.e2e.servers import Servers
+from tests.faults.interrupting import press_until_ended
 
 
 def url_through(cutter: Cutter) -> str:
@@ -118,6 +121,21 @@ async def test_sigterm_finishes_what_runs(own_site: Servers, driver: Driver) -> 
 
     assert code == 0
     assert (await asyncio.wait_for(slow, 15))["runs"] == 1
+
+
+@pytest.mark.parametrize("own_site", ["embedded", "worker"], indirect=True)
+async def test_a_second_control_c_gives_up_what_runs(own_site: Servers) -> None:
+    server = own_site.processes["server" if own_site.kind == "embedded" else "worker"]
+    slow = {"method": "ledger.add", "params": {"key": "held", "seconds": 15}, "correlation_id": "held"}
+    quick = {"method": "echo.say", "params": {"text": "x"}, "correlation_id": "quick"}
+    async with raw_client(own_site, "hasty", "user#hasty") as raw:
+        for number, data in enumerate([slow, quick], start=3):
+            await raw.ask({"id": number, "publish": {"channel": "rpc.requests", "data": data}})
+        await raw.reply("quick")
+
+        took = await asyncio.to_thread(press_until_ended, partial(server.send_signal, signal.SIGINT), server.poll)
+
+    assert took >= SAME_SECONDS
 
 
 @pytest.mark.parametrize("own_site", ["worker"], indirect=True)

@@ -122,7 +122,11 @@ class Process:
 
     @property
     def is_running(self) -> bool:
-        return self._process.poll() is None
+        return self.status() is None
+
+    def status(self) -> int | None:
+        """With which it has ended."""
+        return self._process.poll()
 
     @property
     def log(self) -> str:

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.grpc.project import BOUND_SECONDS, Project, wait_until
+from django_cfg.rpc.leaving import SAME_SECONDS
+from tests.faults.interrupting import press_until_ended
+from tests.grpc.project import BOUND_SECONDS, ECHO, Project, wait_until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -48,6 +51,13 @@ def channel(project: Project) -> Iterator[grpc.Channel]:
         yield opened
 
 
+SLOW = """    import asyncio
+    print("it runs", flush=True)
+    await asyncio.sleep(50)
+    return request
+"""
+
+
 def echo(opened: grpc.Channel, message: bytes = b"hello") -> bytes:
     answer: bytes = opened.unary_unary("/test.Echo/Echo")(message, timeout=BOUND_SECONDS, wait_for_ready=True)
     return answer
@@ -76,6 +86,19 @@ def test_a_signal_drains_and_ends_with_status_0(project: Project, options: list[
         assert server.wait() == 0, server.log
         assert server.log.count("called") == 1
         assert server.log.count("handlers of") == 1
+
+
+def test_a_second_control_c_gives_up_what_runs(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.add_app("fleet", ECHO.replace("    return request\n", SLOW, 1))
+    with project.configure(drain_seconds=60.0).manage("rungrpc", "--noreload") as server, channel(project) as opened:
+        server.until_serving()
+        pending = opened.unary_unary("/test.Echo/Echo").future(b"", timeout=BOUND_SECONDS, wait_for_ready=True)
+        server.until_logged("it runs")
+
+        assert press_until_ended(partial(server.send, signal.SIGINT), server.status) >= SAME_SECONDS
+        assert "a second CONTROL-C" in server.log
+        assert pending.code() == grpc.StatusCode.UNAVAILABLE
 
 
 def test_each_service_is_listed_with_its_source(project: Project) -> None:

@@ -57,6 +57,10 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def status(self) -> int | None:
+        """With which it has ended."""
+        return self._process.poll()
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """The exit status after that signal."""
         self._process.send_signal(number)

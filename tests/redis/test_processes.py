@@ -15,6 +15,8 @@ import pytest
 from django_cfg.errors import RPCErrorCode, RPCRemoteError
 from django_cfg.modules.django_rpc.client import WebSocketRPCClient
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
+from django_cfg.rpc.leaving import SAME_SECONDS
+from tests.faults.interrupting import press_until_ended
 from tests.redis.processes import process
 from tests.redis.wire import BOUND_SECONDS, GROUP, STREAM, ask, dialect_b, is_clean, wait_until
 
@@ -38,6 +40,19 @@ def test_f01_sigterm_finishes_what_runs_and_exits_with_0(
         assert pending.result(BOUND_SECONDS)["name"] == "x"
         assert is_clean(redis)
         assert redis.xinfo_consumers(STREAM, GROUP) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_second_control_c_gives_up_what_runs(
+    config: WebSocketRPCConfig, client: WebSocketRPCClient, tmp_path: Path, processes: int
+) -> None:
+    with process(tmp_path, config.redis_url, "rpc_server", "--processes", str(processes)) as server:
+        server.until_serving(processes)
+        client.fire_and_forget("work", {"name": "x", "seconds": 60})
+        wait_until(lambda: server.runs() == ["x"])
+
+        assert press_until_ended(lambda: server.send(signal.SIGINT), server.status) >= SAME_SECONDS
+        assert "a second CONTROL-C" in server.log
 
 
 def test_a_thread_that_does_not_return_holds_no_server(

@@ -11,7 +11,7 @@ from types import FrameType
 
 import uvicorn
 
-from django_cfg.rpc.leaving import leave_soon
+from django_cfg.rpc.leaving import leave_at_next_interrupt, leave_soon
 
 __all__ = ["GracefulServer"]
 
@@ -41,6 +41,7 @@ class GracefulServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._signalled = True
         super().handle_exit(sig, frame)
+        leave_at_next_interrupt()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from django.db import connections
 
+from django_cfg.rpc.leaving import leave_at_next_interrupt
 from django_cfg.rpc.logs import about
 
 __all__ = ["Runnable", "run_processes", "run_until_stopped"]
@@ -37,8 +38,13 @@ class Runnable(Protocol):
 async def run_until_stopped(server: Runnable, on_ready: Callable[[], None]) -> bool:
     """Whether the server ended in order after SIGTERM or SIGINT; `on_ready` is called when it takes calls."""
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.stop()
+        leave_at_next_interrupt()
+
     for number in STOPPING:
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, stop)
     announcing = loop.create_task(_announce(server, on_ready))
     try:
         return await server.run()
@@ -121,7 +127,7 @@ class _Family:
         self._stopping = True
         for pid in tuple(self._children):
             with suppress(ProcessLookupError):  # it has ended by itself meanwhile
-                os.kill(pid, signal.SIGTERM)
+                os.kill(pid, number)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from django.utils import autoreload
 
 from django_cfg.errors import ConfigurationError
-from django_cfg.rpc.leaving import leaving_soon
+from django_cfg.rpc.leaving import leave_at_next_interrupt, leaving_soon
 from django_cfg.rpc.reloading import is_child, supervise
 
 __all__ = ["run_with_reloader"]
@@ -44,7 +44,7 @@ def run_with_reloader(serve: Callable[[], None], stop: Callable[[], None], stop_
         try:
             autoreload.run_with_reloader(run)
         finally:  # while threads may still be started: once the interpreter shuts down no callback has its database
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            leave_at_next_interrupt()
             stop()
             ended.wait(stop_seconds)

@@ -17,7 +17,7 @@ from django_cfg.apps.integrations.grpc.server import CommandServer
 from django_cfg.apps.integrations.grpc.server_metrics import reporting
 from django_cfg.apps.integrations.grpc.services.discovery import RegisteredService, register_handlers
 from django_cfg.rpc.health import Probes, serving_health
-from django_cfg.rpc.leaving import leave_soon
+from django_cfg.rpc.leaving import leave_at_next_interrupt, leave_soon
 from django_cfg.rpc.listening import bind
 
 __all__ = ["Plan", "Run"]
@@ -93,6 +93,7 @@ class Run:
         def signalled() -> None:
             self._signalled = True
             stop.set()
+            leave_at_next_interrupt()
 
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
