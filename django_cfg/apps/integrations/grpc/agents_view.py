@@ -30,7 +30,7 @@ def add_agents_view(server: grpc.aio.Server) -> None:
 def list_agents(config: GRPCConfig, address: str, timeout_seconds: float) -> list[dict[str, Any]]:
     """An object per agent: `service` and the fields of AgentStatus; raises grpc.RpcError."""
     larger = {"grpc.max_receive_message_length": LARGEST_LIST_BYTES}  # in its place: of two values the first counts
-    options = list((dict(client_options(config)) | larger).items())
+    options = list((dict(client_options(config, address)) | larger).items())
     credentials = channel_credentials(config)
     opened = (
         grpc.insecure_channel(address, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.hosts import is_loopback
 
 __all__ = ["OTHER_RPCS", "client_options", "server_options"]
 
@@ -35,8 +36,8 @@ def server_options(config: GRPCConfig) -> Options:
     ]
 
 
-def client_options(config: GRPCConfig) -> Options:
-    """For agents and for this project's own clients."""
+def client_options(config: GRPCConfig, address: str = "") -> Options:
+    """For agents and for this project's own clients; `address` is that of the server."""
     options: Options = [
         # By default a client waits up to two minutes between its attempts to reach a server that has come back.
         ("grpc.initial_reconnect_backoff_ms", _ms(_CONNECT_BACKOFF_SECONDS[0])),
@@ -47,6 +48,9 @@ def client_options(config: GRPCConfig) -> Options:
         ("grpc.max_send_message_length", config.max_message_bytes),
         *_keepalive(config.client_keepalive_seconds, config.keepalive_timeout_seconds),
     ]
+    if is_loopback(address):
+        # gRPC asks the proxy of `http_proxy` also for the machine that it is on.
+        options.append(("grpc.enable_http_proxy", 0))
     if config.tls_server_name:
         options.append(("grpc.ssl_target_name_override", config.tls_server_name))
     return options

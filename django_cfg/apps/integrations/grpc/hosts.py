@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-__all__ = ["is_address", "is_host"]
+__all__ = ["is_address", "is_host", "is_loopback"]
 
 
 def is_host(text: str) -> bool:
@@ -19,3 +19,9 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address with its port leads to this machine itself, past any network."""
+    host = address.rpartition(":")[0].strip("[]")
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)

@@ -202,6 +202,24 @@ def test_settings_checks_and_commands_need_no_grpc() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("127.0.0.1:50051", True),
+        ("127.8.8.8:1", True),
+        ("[::1]:50051", True),
+        ("localhost:50051", True),
+        ("10.0.0.1:50051", False),
+        ("[::2]:50051", False),
+        ("fleet.example:443", False),
+        ("localhost.example:443", False),
+        ("", False),
+    ],
+)
+def test_only_this_machine_is_reached_past_a_proxy(address: str, expected: bool) -> None:
+    assert ("grpc.enable_http_proxy" in dict(client_options(GRPCConfig(), address))) is expected
+
+
 def test_channel_arguments_follow_the_settings() -> None:
     config = GRPCConfig(
         keepalive_seconds=2.5,

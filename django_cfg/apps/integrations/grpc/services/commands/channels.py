@@ -309,7 +309,7 @@ async def _awaited(call: Any, request: object, **options: Any) -> Any:
 def _open(address: str, config: GRPCConfig, kind: Any) -> Any:
     """`kind`: grpc or grpc.aio."""
     largest = {"grpc.max_receive_message_length": 2 * config.max_message_bytes + _AROUND_A_MESSAGE_BYTES}
-    options = list((dict(client_options(config)) | _OPTIONS | largest).items())
+    options = list((dict(client_options(config, address)) | _OPTIONS | largest).items())
     credentials = channel_credentials(config)
     if credentials is None:
         return kind.insecure_channel(address, options=options)

@@ -232,7 +232,7 @@ def backoff_seconds(failures: int) -> float:
 async def serve(arguments: argparse.Namespace) -> None:
     """One agent until SIGTERM or SIGINT; raises Rejected."""
     config = GRPCConfig(server_ca=arguments.ca, client_certificate=arguments.certificate, client_key=arguments.key)
-    credentials, options = channel_credentials(config), client_options(config)
+    credentials, options = channel_credentials(config), client_options(config, arguments.address)
     channel = (
         grpc.aio.insecure_channel(arguments.address, options)
         if credentials is None

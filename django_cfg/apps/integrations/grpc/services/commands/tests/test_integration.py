@@ -49,6 +49,17 @@ def test_both_modes_send_without_async(serving: Serving) -> None:
         assert client.send_command_sync(start()) is False
 
 
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert FleetCommandClient("bot-1").send_command_sync(start()) is True
+
+
 async def test_both_modes_execute(serving: Serving) -> None:
     for client in (FleetCommandClient("bot-1"), local(serving)):
         result = await client.execute_command(start("order-" + str(client.is_same_process())))
