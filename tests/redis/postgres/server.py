@@ -17,6 +17,9 @@ BOUND_SECONDS = 60
 USER = "postgres" if os.getuid() == 0 else None
 """PostgreSQL refuses to run as root."""
 
+AS_USER = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--"] if USER else []
+"""`subprocess` itself could change the user only after a real fork, which gRPC of other tests may not survive."""
+
 
 @contextmanager
 def postgres() -> Generator[int]:
@@ -48,7 +51,11 @@ def _programs() -> Path:
 
 def _run(command: list[str | Path], directory: Path) -> None:
     done = subprocess.run(
-        [str(word) for word in command], cwd=directory, user=USER, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        timeout=BOUND_SECONDS, check=False,
-    )  # fmt: skip
+        [*AS_USER, *map(str, command)],
+        cwd=directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=BOUND_SECONDS,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode()
