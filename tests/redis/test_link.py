@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -28,6 +30,18 @@ def link(config: WebSocketRPCConfig, redis: Any) -> Iterator[Link]:
     link = Link(blocking_connections(config), time.monotonic() + 60, SECONDS)
     yield link
     link.close()
+
+
+class Limited:
+    """A socket of a system that lacks one option."""
+
+    def __init__(self, whole: socket.socket) -> None:
+        self._whole = whole
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
+        if option == socket.SO_RCVLOWAT:
+            raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+        self._whole.setsockopt(level, option, value)
 
 
 def counted(link: Link) -> list[bytes]:
@@ -60,6 +74,18 @@ def test_it_is_woken_by_one_of_that_length(link: Link) -> None:
     received = counted(link)
     link.send(("PING",), ("BLPOP", "list:response:empty", "0.2"))
     link.doze(len(PONG), 60)
+
+    assert link.read() == b"PONG"
+    assert link.read() is None
+    assert received == [PONG, NIL]
+
+
+def test_a_kernel_without_that_wakes_it_by_whatever_comes(link: Link) -> None:
+    received = counted(link)
+    patience: Any = link._patience
+    patience._socket = Limited(patience._socket)
+    link.send(("PING",), ("BLPOP", "list:response:empty", "0.2"))
+    link.doze(len(PONG) + 1, SECONDS)
 
     assert link.read() == b"PONG"
     assert link.read() is None

@@ -75,13 +75,13 @@ class Link:
 
     def doze(self, at_least: int, seconds: float) -> None:
         """Returns when so many bytes of answers have come, or the time is up; some systems come back earlier."""
-        seconds = min(seconds, self._seconds_left())
+        began = time.monotonic()
         try:
-            received = self._receive(seconds, at_least)
+            received = self._receive(min(seconds, self._seconds_left()), at_least)
         except TimeoutError:
             received = b""
         if len(received) < at_least:
-            self._dozed = seconds  # in which Redis may have been silent
+            self._dozed = time.monotonic() - began  # in which Redis may have been silent
         self._parser.feed(received)
 
     def read(self) -> Any:
