@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 
 from django_cfg.rpc.leaving import SAME_SECONDS
-from tests.e2e.cutter import Cutter
 from tests.e2e.driving import CallFailed, Driver
 from tests.e2e.raw import raw_client
 from tests.e2e.servers import Servers
 from tests.faults.interrupting import press_until_ended
+from tests.faults.proxy import Proxy, proxied
 
 
-def url_through(cutter: Cutter) -> str:
-    return f"ws://127.0.0.1:{cutter.port}/connection/websocket"
+def url_through(proxy: Proxy) -> str:
+    return f"ws://127.0.0.1:{proxy.port}/connection/websocket"
 
 
 async def test_500_calls_with_a_cut_every_40_lose_nothing_and_run_once(site: Servers, driver: Driver) -> None:
     run = f"cut-{uuid.uuid4().hex[:8]}"
-    async with Cutter(site.port) as cutter:
-        await driver.connect(site, "cut-user", url=url_through(cutter))
+    with proxied(site.port) as proxy:
+        await driver.connect(site, "cut-user", url=url_through(proxy))
         slots = asyncio.Semaphore(20)
         finished = 0
 
@@ -35,25 +35,25 @@ async def test_500_calls_with_a_cut_every_40_lose_nothing_and_run_once(site: Ser
                 result = await driver.call("ledger.add", {"key": f"{run}-{number}", "seconds": 0.02}, timeout=50)
                 finished += 1
                 if finished % 40 == 0:
-                    cutter.cut()
+                    proxy.reset()
                 return result
 
         results = await asyncio.wait_for(asyncio.gather(*(one(n) for n in range(500))), 240)
 
     assert [r["runs"] for r in results] == [1] * 500
-    assert cutter.cuts >= 12
+    assert proxy.resets >= 12
     await driver.connect(site, "cut-user", client="later")
     counts = (await driver.call("ledger.read", {"prefix": run}, client="later"))["counts"]
     assert counts == {f"{run}-{n}": 1 for n in range(500)}
 
 
 async def test_a_native_call_that_a_cut_interrupts_has_an_unknown_outcome(site: Servers, driver: Driver) -> None:
-    async with Cutter(site.port) as cutter:
-        await driver.connect(site, "native-user", url=url_through(cutter), transport="rpc")
+    with proxied(site.port) as proxy:
+        await driver.connect(site, "native-user", url=url_through(proxy), transport="rpc")
         _, slow = driver.start("call", method="echo.sleep", params={"seconds": 20})
         await driver.call("echo.sleep", {"seconds": 0})
 
-        cutter.cut()
+        proxy.reset()
 
         with pytest.raises(CallFailed) as failed:
             await asyncio.wait_for(slow, 15)

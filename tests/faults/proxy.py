@@ -93,6 +93,7 @@ class Proxy:
     def __init__(self, target_port: int, *, seed: int = 0) -> None:
         self.target_port = target_port
         self.resets = 0
+        """How many connections were broken so far."""
         self._loop = asyncio.new_event_loop()
         self.up = Direction(self._loop, seed)
         self.down = Direction(self._loop, seed + 1)
@@ -100,8 +101,10 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        self._loop.call_soon_threadsafe(self._loop.add_reader, self._listener, self._accept)
+        self.port: int = self._listener.getsockname()[1]
 
     @property
     def connections(self) -> int:
@@ -130,14 +133,27 @@ class Proxy:
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(BOUND_SECONDS)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)  # also where the task is cancelled before it begins
-        task = self._loop.create_task(self._carry_both(reader, writer))
+    def _accept(self) -> None:
+        """Not left to asyncio's server, which loses a connection that comes while it is closed."""
+        try:
+            client, _ = self._listener.accept()
+        except OSError:  # it has gone again
+            return
+        client.setblocking(False)
+        task = self._loop.create_task(self._carry_both(client))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: self._writers.discard(writer))
 
-    async def _carry_both(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry_both(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client)
+        self._writers.add(writer)
+        try:
+            await self._carry_onward(reader, writer)
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _carry_onward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             onward_reader, onward = await asyncio.open_connection("127.0.0.1", self.target_port)
         except OSError:
@@ -150,20 +166,21 @@ class Proxy:
                 group.create_task(self.down.carry(onward_reader, writer))
         finally:
             self._writers.discard(onward)
-            for end in (writer, onward):
-                end.close()
+            onward.close()
 
     async def _reset(self) -> None:
+        ending = list(self._tasks)
+        await asyncio.sleep(0)  # to a task that is cancelled before its first step, its connection would be lost
         for writer in self._writers:
             _abort(writer)
-        self.resets += len(self._writers)
-        ending = list(self._tasks)
+        self.resets += len(ending)
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
 
     async def _close(self) -> None:
-        self._server.close()
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
         await self._reset()
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 
 import pytest
 
@@ -129,3 +132,30 @@ def test_a_target_that_is_away_ends_the_link(echo_port: int) -> None:
         free = taken.getsockname()[1]
     with proxied(free) as proxy, pytest.raises(ConnectionResetError), closing(connect(proxy)) as link:
         link.recv(1)
+
+
+def test_a_connection_that_comes_while_it_closes_is_closed(recwarn: pytest.WarningsRecorder) -> None:
+    warnings.simplefilter("always", ResourceWarning)
+    with closing(socket.socket()) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        for _ in range(20):
+            proxy = Proxy(nobody.getsockname()[1])
+            with ThreadPoolExecutor(1) as knocking:
+                ended = knocking.submit(_knock_until_refused, proxy)
+                _knock(proxy)
+                proxy.close()
+                ended.result(BOUND_SECONDS)
+    gc.collect()
+
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def _knock_until_refused(proxy: Proxy) -> None:
+    with suppress(ConnectionRefusedError):
+        while True:
+            _knock(proxy)
+
+
+def _knock(proxy: Proxy) -> None:
+    with suppress(ConnectionResetError), connect(proxy):
+        pass
