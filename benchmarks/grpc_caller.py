@@ -95,13 +95,17 @@ def quiet() -> tuple[str, pb2.Command]:
     return agent_id, command
 
 
+def must_accept(accepted: bool) -> None:
+    if not accepted:
+        raise SystemExit("a command was not accepted")
+
+
 @lru_cache
 def sync_sending_floor(port: int) -> Callable[[], Any]:
     stub = pb2_grpc.FleetStub(grpc.insecure_channel(f"127.0.0.1:{port}"))
 
     def call() -> None:
-        if not stub.SendCommandToClient(request_of(*quiet(), ""), timeout=SECONDS).success:
-            raise SystemExit("a command was not accepted")
+        must_accept(stub.SendCommandToClient(request_of(*quiet(), ""), timeout=SECONDS).success)
 
     return call
 
@@ -109,8 +113,7 @@ def sync_sending_floor(port: int) -> Callable[[], Any]:
 def sync_sending(port: int) -> Callable[[], Any]:
     def call() -> None:
         agent_id, command = quiet()
-        if not client_of(agent_id, port).send_command_sync(command):
-            raise SystemExit("a command was not accepted")
+        must_accept(client_of(agent_id, port).send_command_sync(command))
 
     return call
 
@@ -120,8 +123,7 @@ def async_sending_floor(port: int) -> Callable[[], Awaitable[Any]]:
     stub: Any = pb2_grpc.FleetStub(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
 
     async def call() -> None:
-        if not (await stub.SendCommandToClient(request_of(*quiet(), ""), timeout=SECONDS)).success:
-            raise SystemExit("a command was not accepted")
+        must_accept((await stub.SendCommandToClient(request_of(*quiet(), ""), timeout=SECONDS)).success)
 
     return call
 
@@ -129,8 +131,7 @@ def async_sending_floor(port: int) -> Callable[[], Awaitable[Any]]:
 def async_sending(port: int) -> Callable[[], Awaitable[Any]]:
     async def call() -> None:
         agent_id, command = quiet()
-        if not await client_of(agent_id, port).send_command(command):
-            raise SystemExit("a command was not accepted")
+        must_accept(await client_of(agent_id, port).send_command(command))
 
     return call
 
@@ -157,8 +158,7 @@ def viewed(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[], Any]:
     request = RequestFactory().post("/start")
 
     def call() -> None:
-        if view(request).content != b"True":
-            raise SystemExit("a command was not accepted")
+        must_accept(view(request).content == b"True")
 
     return call
 

@@ -17,6 +17,7 @@ from django_cfg.apps.centrifugo.identity import UserId, user_channel
 from django_cfg.apps.centrifugo.server_api import api_headers, publish_body, read_publish_answer
 from django_cfg.errors import MalformedMessageError, PublishError
 from django_cfg.rpc.publisher import installed_publisher
+from django_cfg.rpc.running_loop import running_loop
 from django_cfg.rpc.validation import dump_json
 
 __all__ = ["apublish_to_channel", "apublish_to_user", "deliver", "publish_to_channel", "publish_to_user"]
@@ -64,11 +65,7 @@ def _encoded(data: Any) -> bytes:
 
 
 def _deliver_sync(channel: str, data: bytes, async_twin: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass  # no loop runs in this thread: blocking it is fine
-    else:
+    if running_loop() is not None:
         raise SynchronousOnlyOperation(f"this would block the event loop: await {async_twin} instead")
     publisher = installed_publisher()
     if publisher is not None:

@@ -20,7 +20,7 @@ from django_cfg.modules.django_rpc.calls import AnyCall, AnyUser, Params, RPCCal
 from django_cfg.modules.django_rpc.canonical import sort_sets
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
-from django_cfg.modules.django_rpc.in_loop import running_loop, warn_of_blocking
+from django_cfg.modules.django_rpc.in_loop import warn_of_blocking
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
 from django_cfg.modules.django_rpc.protocol import NO_DEADLINE_SECONDS
 from django_cfg.modules.django_rpc.results import note_all, outgoings, read_result, read_results
@@ -32,6 +32,7 @@ from django_cfg.rpc.inherited import within_call
 from django_cfg.rpc.logs import about
 from django_cfg.rpc.lossless import refuse_asterisks
 from django_cfg.rpc.method import Transport
+from django_cfg.rpc.running_loop import running_loop
 from django_cfg.rpc.validation import dump_json
 
 __all__ = ["RPCCall", "WebSocketRPCClient", "get_rpc_client"]

@@ -49,10 +49,8 @@ class DirectRedis:
 
         `answer` is for what the future, which may raise one of FAILURES, holds in the end.
         """
-        channel = self._channel
-        if channel is None or channel.broken:
-            return None
-        return channel.exchange(pack([command]), 1, self._timeout_seconds)
+        channel = self._living()
+        return None if channel is None else channel.exchange(pack([command]), 1, self._timeout_seconds)
 
     def answer(self, answers: list[Any]) -> Any:
         """Of one command; raises one of FAILURES."""
@@ -72,17 +70,19 @@ class DirectRedis:
             self._channel.break_off(redis.ConnectionError("the connection was closed"))
 
     async def _exchange(self, packed: bytes, answers: int) -> list[Any]:
-        channel = self._channel
-        if channel is None or channel.broken:
-            channel = await self._open()
+        channel = self._living() or await self._open()
         return await channel.exchange(packed, answers, self._timeout_seconds)
+
+    def _living(self) -> _Channel | None:
+        return None if self._channel is None or self._channel.broken else self._channel
 
     async def _open(self) -> _Channel:
         async with self._opening:
-            if self._channel is None or self._channel.broken:
+            channel = self._living()
+            if channel is None:
                 self.close()
-                self._channel = await _open_channel(self._connect)
-            return self._channel
+                channel = self._channel = await _open_channel(self._connect)
+            return channel
 
 
 async def _open_channel(connect: Callable[[], Any]) -> _Channel:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from django_cfg.rpc.logs import about, printable
 
-__all__ = ["running_loop", "warn_of_blocking"]
+__all__ = ["warn_of_blocking"]
 
 logger = logging.getLogger("django_cfg.rpc.redis")
-
-running_loop = asyncio._get_running_loop  # pyright: ignore[reportPrivateUsage] - its public twin raises where none runs
-"""None where none runs in this thread; costs a call next to nothing."""
 
 _told: set[tuple[str, str]] = set()
 MOST_TOLD = 1000

@@ -104,13 +104,11 @@ class Outbox:
                 return
 
     async def _send_once(self, batch: list[Ending], sent: _Sent | None) -> None:
-        if sent is not None:
+        if sent is None:
+            await self._liveness.confirm()
+            batch = [ending for ending in batch if self._still_owned(ending.entry_id)]
+        if batch:
             self._note(batch, await self._answer(batch, sent))
-            return
-        await self._liveness.confirm()
-        owned = [ending for ending in batch if self._still_owned(ending.entry_id)]
-        if owned:
-            self._note(owned, await self._answer(owned, None))
 
     async def _answer(self, batch: list[Ending], sent: _Sent | None) -> Any:
         try:

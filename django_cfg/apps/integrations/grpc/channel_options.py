@@ -37,7 +37,7 @@ def server_options(config: GRPCConfig) -> Options:
 
 
 def client_options(config: GRPCConfig, address: str = "") -> Options:
-    """For agents and for this project's own clients; `address` is that of the server."""
+    """For agents and for this project's own clients; `address` is that of the server, with its port."""
     options: Options = [
         # By default a client waits up to two minutes between its attempts to reach a server that has come back.
         ("grpc.initial_reconnect_backoff_ms", _ms(_CONNECT_BACKOFF_SECONDS[0])),
@@ -48,7 +48,7 @@ def client_options(config: GRPCConfig, address: str = "") -> Options:
         ("grpc.max_send_message_length", config.max_message_bytes),
         *_keepalive(config.client_keepalive_seconds, config.keepalive_timeout_seconds),
     ]
-    if is_loopback(address):
+    if is_loopback(address.rpartition(":")[0].strip("[]")):
         # gRPC asks the proxy of `http_proxy` also for the machine that it is on.
         options.append(("grpc.enable_http_proxy", 0))
     if config.tls_server_name:

@@ -12,8 +12,9 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 
 from django_cfg.apps.integrations.grpc.conf import get_config, given_config
-from django_cfg.apps.integrations.grpc.config import GRPCConfig, is_loopback
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.extra import INSTALL_HINT, grpc_is_installed
+from django_cfg.apps.integrations.grpc.hosts import is_loopback
 from django_cfg.errors import ConfigurationError
 
 __all__ = ["check_configuration", "check_deployment"]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from django_cfg.apps.integrations.grpc.hosts import is_host
+from django_cfg.apps.integrations.grpc.hosts import is_host, is_loopback
 from django_cfg.typed_settings import TypedSettings
 
-__all__ = ["GRPCConfig", "is_loopback"]
+__all__ = ["GRPCConfig"]
 
 SHORTEST_SECRET = 32
 LARGEST_MESSAGE_BYTES = 2_000_000_000
@@ -160,11 +159,3 @@ class GRPCConfig(TypedSettings):
 
 
 _GENERATE = 'generate one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

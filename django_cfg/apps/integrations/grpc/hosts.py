@@ -21,7 +21,6 @@ def is_address(text: str) -> bool:
     return True
 
 
-def is_loopback(address: str) -> bool:
-    """Whether an address with its port leads to this machine itself, past any network."""
-    host = address.rpartition(":")[0].strip("[]")
-    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address."""
+    return ipaddress.ip_address(host).is_loopback if is_address(host) else host == "localhost"

@@ -16,7 +16,8 @@ from django_cfg.apps.integrations.grpc import checks, extra
 from django_cfg.apps.integrations.grpc.channel_options import client_options, server_options
 from django_cfg.apps.integrations.grpc.checks import check_configuration, check_deployment
 from django_cfg.apps.integrations.grpc.conf import get_config
-from django_cfg.apps.integrations.grpc.config import GRPCConfig, is_loopback
+from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.hosts import is_loopback
 from django_cfg.apps.integrations.grpc.server import build_server
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.secrets import derive_secret

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from django_cfg.rpc.other_loop import LOOK_AGAIN_SECONDS, result_from
+from django_cfg.rpc.running_loop import running_loop
 
 __all__ = ["OwningLoop"]
 
@@ -40,10 +41,7 @@ class OwningLoop:
     @property
     def is_here(self) -> bool:
         """Whether the caller may touch what belongs to the loop."""
-        try:
-            return asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            return False
+        return self._loop is not None and running_loop() is self._loop
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run in the owning loop for a caller in another one. Raises ConnectionError when the owner has ended."""
