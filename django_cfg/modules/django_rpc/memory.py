@@ -10,8 +10,6 @@ import threading
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 
 from django_cfg.errors import (
@@ -131,12 +129,13 @@ class _Server:
         self._counting = threading.Lock()
         self._records: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._repeats: defaultdict[str, list[Slot]] = defaultdict(list)
-        self.loop = asyncio.new_event_loop()
         self._lanes = Lanes()
-        started: Future[CallRunner] = Future()
-        self._thread = threading.Thread(target=self._run, args=(started,), name="rpc-memory", daemon=True)
+        router = served_router(get_global_router())
+        self._runner = CallRunner(router, lanes=self._lanes, limits=Limits(most, most))
+        self.loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="rpc-memory", daemon=True)
         self._thread.start()
-        self._runner = started.result()
 
     def submit(self, slots: Sequence[Slot]) -> None:
         """Those that are too many are settled when this returns."""
@@ -153,23 +152,20 @@ class _Server:
         work.add_done_callback(lambda done: done.result())  # raises what has failed, which concurrent.futures logs
 
     def close(self) -> None:
-        """Cut short what runs, and end the thread; what holds it up is left to the end of the process."""
-        draining = asyncio.run_coroutine_threadsafe(self._runner.drain(0), self.loop)
-        with suppress(TimeoutError):
-            draining.result(CLOSE_SECONDS)
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        """Cut short what runs, and end the thread; one that is held up ends with the handler that holds it."""
+        self.loop.call_soon_threadsafe(self._closing.set)
         self._thread.join(CLOSE_SECONDS)
         self._lanes.close()
         if self._thread.is_alive():
-            logger.error("a handler blocks the event loop of memory://, which cannot be closed", extra=about())
-        else:
-            self.loop.close()
+            logger.error("memory:// is closed, but for a handler that overhears its end or blocks", extra=about())
 
-    def _run(self, started: Future[CallRunner]) -> None:
-        asyncio.set_event_loop(self.loop)
-        router = served_router(get_global_router())
-        started.set_result(CallRunner(router, lanes=self._lanes, limits=Limits(self._most, self._most)))
-        self.loop.run_forever()
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        await self._closing.wait()
+        await self._runner.drain(0)
 
     def _admit(self, slot: Slot) -> bool:
         with self._counting:

@@ -20,7 +20,7 @@ BOUND_SECONDS = 15.0
 
 
 def test_a_handler_that_overhears_its_end_holds_up_nobody_who_closes(
-    router: MessageRouter, monkeypatch: pytest.MonkeyPatch
+    router: MessageRouter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(memory, "CLOSE_SECONDS", 0.3)
     started, released = threading.Event(), threading.Event()
@@ -34,14 +34,19 @@ def test_a_handler_that_overhears_its_end_holds_up_nobody_who_closes(
                 continue
 
     router.register_handler("stubborn", stubborn)
+    others = set(threading.enumerate())
     client = WebSocketRPCClient(WebSocketRPCConfig(enabled=True, redis_url="memory://"))
     with ThreadPoolExecutor(1) as pool:
         calling = pool.submit(client.call, "stubborn", timeout=10)
         assert started.wait(BOUND_SECONDS)
+        (serving,) = (thread for thread in set(threading.enumerate()) - others if thread.name == "rpc-memory")
         client.close()
+        assert "overhears its end" in caplog.text
         released.set()
 
         with pytest.raises(RPCRemoteError, match="went down while stubborn ran"):
             calling.result(BOUND_SECONDS)
+    serving.join(BOUND_SECONDS)
+    assert not serving.is_alive()
     assert client.call("echo", {"n": 1}) == {"n": 1}
     client.close()
