@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["leave_at_next_interrupt", "leave_soon", "leaving_soon"]
+__all__ = ["interrupt_once", "leave_at_next_interrupt", "leave_soon", "leaving_soon"]
 
 EXIT_SECONDS = 3.0
 
@@ -50,6 +50,19 @@ def leave_at_next_interrupt() -> None:
     """
     if not isinstance(signal.getsignal(signal.SIGINT), _GivingUp):
         signal.signal(signal.SIGINT, _GivingUp())
+
+
+def interrupt_once() -> None:
+    """From now on CONTROL-C raises KeyboardInterrupt once: its second one would interrupt what the first one began.
+
+    Called in the main thread.
+    """
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    leave_at_next_interrupt()
+    raise KeyboardInterrupt
 
 
 class _GivingUp:

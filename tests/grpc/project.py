@@ -146,6 +146,10 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def press_control_c(self) -> None:
+        """As a terminal does: the reloader's child gets it as well, and once more from its parent."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
     def wait(self) -> int:
         return self._process.wait(BOUND_SECONDS)
 

@@ -88,6 +88,20 @@ def test_a_signal_drains_and_ends_with_status_0(project: Project, options: list[
         assert server.log.count("handlers of") == 1
 
 
+@pytest.mark.parametrize("time", range(3))
+def test_control_c_in_a_terminal_is_one_signal(project: Project, time: int) -> None:
+    with project.manage("rungrpc") as server, channel(project) as opened:
+        server.until_serving()
+        watch = health_pb2_grpc.HealthStub(opened).Watch(health_pb2.HealthCheckRequest(), timeout=BOUND_SECONDS)
+        assert next(watch).status == SERVING
+
+        server.press_control_c()
+
+        assert next(watch).status == NOT_SERVING
+        assert server.wait() == 0, server.log
+        assert "Traceback" not in server.log
+
+
 def test_a_second_control_c_gives_up_what_runs(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.add_app("fleet", ECHO.replace("    return request\n", SLOW, 1))

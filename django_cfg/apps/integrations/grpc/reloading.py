@@ -11,7 +11,7 @@ from collections.abc import Callable
 from django.utils import autoreload
 
 from django_cfg.errors import ConfigurationError
-from django_cfg.rpc.leaving import leave_at_next_interrupt, leaving_soon
+from django_cfg.rpc.leaving import interrupt_once, leave_at_next_interrupt, leaving_soon
 from django_cfg.rpc.reloading import is_child, supervise
 
 __all__ = ["run_with_reloader"]
@@ -41,6 +41,7 @@ def run_with_reloader(serve: Callable[[], None], stop: Callable[[], None], stop_
             ended.set()
 
     with leaving_soon():
+        interrupt_once()
         try:
             autoreload.run_with_reloader(run)
         finally:  # while threads may still be started: once the interpreter shuts down no callback has its database

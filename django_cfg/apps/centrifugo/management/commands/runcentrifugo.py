@@ -23,7 +23,7 @@ from django_cfg.apps.centrifugo.embedded.serve import serve
 from django_cfg.apps.centrifugo.embedded.server import EmbeddedServer
 from django_cfg.apps.centrifugo.local import Companion, LocalBackend
 from django_cfg.errors import ConfigurationError
-from django_cfg.rpc.leaving import leaving_soon
+from django_cfg.rpc.leaving import interrupt_once, leaving_soon
 from django_cfg.rpc.listening import bind, parse_address
 from django_cfg.rpc.reloading import is_child, supervise
 
@@ -55,6 +55,7 @@ class Command(BaseCommand):
         if not is_child():
             sys.exit(supervise())
         with leaving_soon():
+            interrupt_once()
             try:
                 autoreload.run_with_reloader(self.run, **options)
             finally:  # a terminal tells both processes that it is over, and the parent passes that on
