@@ -19,6 +19,7 @@ from django_cfg.apps.integrations.grpc.in_flight import InFlight
 from django_cfg.apps.integrations.grpc.places import Places
 from django_cfg.apps.integrations.grpc.server_metrics import count_refused
 from django_cfg.apps.integrations.grpc.server_spans import traced
+from django_cfg.apps.integrations.grpc.services.streaming.outgoing import Outgoing, current_outgoing
 from django_cfg.rpc.lanes import Lanes
 
 __all__ = ["UNARY_LANES", "Admission"]
@@ -28,6 +29,9 @@ logger = logging.getLogger("django_cfg.grpc")
 HEALTH = "/grpc.health.v1.Health/"
 WATCH = f"{HEALTH}Watch"
 REFLECTION = "/grpc.reflection."
+
+ANSWERED = (("django-cfg-answered", "1"),)
+"""With every answer of a unary method: what it says of its own calls is not what gRPC says of this one."""
 
 FIRST_MESSAGE_SECONDS = 1.0
 UNARY_LANES = 32
@@ -81,12 +85,15 @@ class Admission(grpc.aio.ServerInterceptor):
             run = traced(run, method)
         if not handler.response_streaming:
             run = self._in_lane(run)
+        outgoing = Outgoing(handler.response_serializer, self._config.max_message_bytes)
 
         async def admitted(request: Any, context: Context) -> Any:
             found = await self._admit(context, role)
             current_caller.set(found)
             if role is not Role.AGENT:
+                context.set_trailing_metadata(ANSWERED)
                 return await run(request, context)
+            current_outgoing.set(outgoing)
             agent_id = None if found is None else found.id
             if not self._places.take(agent_id):
                 await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many agents are connected", role)

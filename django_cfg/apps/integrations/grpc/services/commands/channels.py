@@ -110,11 +110,13 @@ class Wire:
 
     def must_connect(self) -> bool:
         """A connection on which calls are under way needs no probe, for which it may have no stream left."""
-        if self.connected or not _gate.calls:
-            return not self.connected
+        return not self.connected if self.connected or not _gate.calls else not self.asked_ready()
+
+    def asked_ready(self) -> bool:
+        """As `is_ready`, where no call of the asker's is under way."""
         _gate.enter()
         try:
-            return not self.is_ready
+            return self.is_ready
         finally:
             _gate.leave()
 
@@ -145,7 +147,7 @@ class ServerChannel:
                 metadata = service_metadata(self.config) + more
                 response = call(request, timeout=seconds, metadata=metadata)
             except grpc.RpcError as error:
-                pause, seconds = self._failed(self._shared, error, retries, times)
+                pause, seconds = self._failed(self._shared, error, self._shared.is_ready, retries, times)
             else:
                 self._shared.connected = True
                 return response
@@ -169,7 +171,7 @@ class ServerChannel:
                 metadata = service_metadata(self.config) + more
                 response = await run(call, request, timeout=seconds, metadata=metadata)
             except grpc.RpcError as error:
-                pause, seconds = self._failed(wire, error, retries, times)
+                pause, seconds = self._failed(wire, error, wire.asked_ready(), retries, times)
             else:
                 wire.connected = True
                 return response
@@ -202,16 +204,19 @@ class ServerChannel:
         self._own.pop(loop, None)
         self._ends.pop(loop, None)
 
-    def _failed(self, wire: Wire, error: grpc.RpcError, retries: Retries, times: Times) -> tuple[float, float]:
+    def _failed(
+        self, wire: Wire, error: grpc.RpcError, connected: bool, retries: Retries, times: Times
+    ) -> tuple[float, float]:
         """After how many seconds to try again, and for how many; raises RPCError where that may not be."""
         refused = stream_refused(error)
         wire.connected = wire.connected and refused
         if refused:
             again = retries.after_refusal(time.monotonic(), times.call_seconds)
         else:
-            again = retries.after_no_connection(times.call_seconds) if never_sent(error) else None
+            unsent = never_sent(error, connected=connected)
+            again = retries.after_no_connection(times.call_seconds) if unsent else None
         if again is None:
-            raise failure_of(error, self.address) from error
+            raise failure_of(error, self.address, connected=connected) from error
         return again
 
     def _connect(self, seconds: float) -> None:
@@ -261,7 +266,7 @@ class ServerChannel:
         """Raises ServiceUnavailableError with what gRPC says of its last attempt to connect."""
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             why = "it accepts connections, but does not answer" if wire.is_ready else "it does not answer"
-        elif never_sent(error):
+        elif never_sent(error, connected=False):
             why = error.details()
         else:
             return

@@ -32,7 +32,8 @@ _NEVER_SENT = (
 )
 """How grpcio's text begins where there was no connection; with any other one the call may have been sent."""
 
-_REFUSED_STREAM = "Received RST_STREAM with error code 7"
+_RESET = "Received RST_STREAM with error code 7"
+_REFUSED_STREAM = (_RESET, f"Stream removed (RST_STREAM ({_RESET}")
 """HTTP/2's REFUSED_STREAM (RFC 9113, 8.7): the server has certainly not processed the call."""
 
 _TOO_LARGE = "message larger than max"
@@ -100,28 +101,35 @@ _GRPC_STATUS: Mapping[grpc.StatusCode, Callable[[str], RPCError]] = {
 }
 
 
-def failure_of(error: grpc.RpcError, address: str) -> RPCError:
-    """The exception for a caller, whatever the status."""
+def failure_of(error: grpc.RpcError, address: str, *, connected: bool) -> RPCError:
+    """The exception for a caller, whatever the status; `connected` as for `never_sent`."""
     code, text = _status(error)
     if stream_refused(error):
         return ServiceUnavailableError(f"the server at {address} takes no more calls at once, nothing has run: {text}")
-    if never_sent(error):
+    if never_sent(error, connected=connected):
         return not_reached(address, text)
     return _GRPC_STATUS[code](f"{address}: {code.name} {text}".rstrip())
 
 
-def never_sent(error: grpc.RpcError) -> bool:
-    """Whether the server has certainly not seen the call; False where that is not known."""
-    code, text = _status(error)
-    return code is Code.UNAVAILABLE and text.startswith(_NEVER_SENT)
+def never_sent(error: grpc.RpcError, *, connected: bool) -> bool:
+    """Whether the server has certainly not seen the call; False where that is not known.
+
+    `connected` is whether there is a connection right after the call: such a text may then be one that a server has
+    written, of a call that it made itself.
+    """
+    return not connected and _says(error, _NEVER_SENT)
 
 
 def stream_refused(error: grpc.RpcError) -> bool:
     """Whether the connection was there and had no room for one more call, which nobody has seen then."""
+    return _says(error, _REFUSED_STREAM)
+
+
+def _says(error: grpc.RpcError, texts: tuple[str, ...]) -> bool:
+    """In gRPC's own words: what a server of ours answers has trailing metadata."""
     code, text = _status(error)
-    return code is Code.UNAVAILABLE and text.startswith(
-        (_REFUSED_STREAM, f"Stream removed (RST_STREAM ({_REFUSED_STREAM}")
-    )
+    call: Any = error
+    return code is Code.UNAVAILABLE and text.startswith(texts) and not call.trailing_metadata()
 
 
 def not_reached(address: str, why: str) -> ServiceUnavailableError:

@@ -11,6 +11,7 @@ from django_cfg.apps.integrations.grpc.services.commands.call_spans import CallS
 from django_cfg.apps.integrations.grpc.services.commands.channels import Method, ServerChannel, Times, channel_to
 from django_cfg.apps.integrations.grpc.services.commands.config import CommandClientConfig
 from django_cfg.apps.integrations.grpc.services.commands.order import Order
+from django_cfg.apps.integrations.grpc.services.streaming.commands import WaitFor
 from django_cfg.apps.integrations.grpc.services.streaming.outcome import CommandOutcome, CommandResult
 from django_cfg.errors import CommandOutcomeUnknownError, CommandTimeoutError, RPCError, ServiceUnavailableError
 from django_cfg.rpc import tracing
@@ -23,6 +24,8 @@ _ANSWER_SECONDS = 1.0
 _LOST = (ServiceUnavailableError, CommandTimeoutError, CommandOutcomeUnknownError)
 """After these a caller is told how the command ended; any other failure is one of the call."""
 _KNOWN = frozenset(CommandOutcome)
+_RAN = (CommandOutcome.ACKNOWLEDGED, CommandOutcome.COMPLETED, CommandOutcome.OUTCOME_UNKNOWN)
+"""What these say of a command cannot be unsaid by a field that was left empty."""
 _OUTCOMES = {
     ServiceUnavailableError: CommandOutcome.NOT_CONNECTED,
     CommandTimeoutError: CommandOutcome.TIMED_OUT,
@@ -103,19 +106,30 @@ class RemoteMethod(NamedTuple):
 
 
 def _result(order: Order, response: Any, elapsed_seconds: float) -> CommandResult[Any]:
-    """A response without the fields of an outcome tells nothing, so it is taken to mean an unknown one."""
+    """A response that tells less than was asked for is taken to mean an unknown outcome: the server may be another."""
     said = getattr(response, "outcome", "")
-    known = said in _KNOWN
+    outcome, detail = _read(said, order.wait_for)
     return CommandResult(
-        outcome=CommandOutcome(said) if known else CommandOutcome.OUTCOME_UNKNOWN,
+        outcome=outcome,
         command_id=order.command_id,
         agent_id=order.client_id,
         epoch=getattr(response, "epoch", 0) or None,
         message=_message(response),
-        detail=getattr(response, "detail", "") if known else f"the server's answer has no known outcome: {said!a:.60}",
-        may_have_run=getattr(response, "may_have_run", True) or not known,
+        detail=detail or getattr(response, "detail", ""),
+        may_have_run=outcome in _RAN or bool(detail) or getattr(response, "may_have_run", True),
         elapsed_seconds=elapsed_seconds,
     )
+
+
+def _read(said: str, wait_for: WaitFor) -> tuple[CommandOutcome, str]:
+    """Beside an outcome that was not said, why it is taken for that."""
+    if said not in _KNOWN:
+        return CommandOutcome.OUTCOME_UNKNOWN, f"the server's answer has no known outcome: {said!a:.60}"
+    outcome = CommandOutcome(said)
+    if outcome is CommandOutcome.DELIVERED or (outcome is CommandOutcome.ACKNOWLEDGED and wait_for == "completed"):
+        detail = f"the server answered {said!r} without waiting for {wait_for!r}: does its protocol have `wait_for`?"
+        return CommandOutcome.OUTCOME_UNKNOWN, detail
+    return outcome, ""
 
 
 def _id_of(command: Any) -> str:

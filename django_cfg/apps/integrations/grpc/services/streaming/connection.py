@@ -18,6 +18,7 @@ from django_cfg.apps.integrations.grpc.services.streaming.config import Bidirect
 from django_cfg.apps.integrations.grpc.services.streaming.loops import OwningLoop
 from django_cfg.apps.integrations.grpc.services.streaming.outbound import OutboundQueue
 from django_cfg.apps.integrations.grpc.services.streaming.outcome import CommandReport, CommandStamp, Undelivered
+from django_cfg.apps.integrations.grpc.services.streaming.outgoing import NotWritableError, current_outgoing
 from django_cfg.apps.integrations.grpc.services.streaming.session import NEVER, Due, Ending, Session
 from django_cfg.apps.integrations.grpc.services.streaming.status import AgentStatus
 from django_cfg.apps.integrations.grpc.services.streaming.turns import Turns
@@ -34,7 +35,7 @@ TCommand = TypeVar("TCommand")
 LEAVE_SECONDS = 1.0
 """How long a write may go on once the stream is to end; an agent that does not read is then cut off."""
 FLUSH_SECONDS = 10.0
-GOODBYE = Ending("OK", "the agent has closed its side of the stream")
+GOODBYE = Ending("OK", "the agent's side of the stream has ended")
 UNREAD = Ending("DEADLINE_EXCEEDED", "the agent has not read in time what was sent before the end of its stream")
 
 
@@ -67,6 +68,7 @@ class Connection(Generic[TMessage, TCommand]):
         "_context",
         "_final",
         "_loop",
+        "_outgoing",
         "_refusals",
         "_rpc",
         "_session",
@@ -114,6 +116,7 @@ class Connection(Generic[TMessage, TCommand]):
         self._session = Session(config, self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
         self.in_hand: Any = None
+        self._outgoing = current_outgoing.get()
         self._refusals: tuple[Refusal, ...] = ()
         self._stamp = CommandStamp(agent_id, epoch, None)
         self._closed = self._aborted = False
@@ -173,47 +176,61 @@ class Connection(Generic[TMessage, TCommand]):
         now = self._loop.time()
         self._session.sent_at = now
         if item.__class__ is not Command:
-            return self._stamped(item, None)
+            return self._ready(item, None, None)
         command: Command[TCommand] = item
         if not self.commands.may_send(command, now):
             return None
-        stamped = self._stamped(command.payload, command.deadline - now)
-        if stamped is None:
-            self.commands.fail(command, "stamp_command failed")
+        return self._ready(command.payload, command, command.deadline - now)
+
+    def _ready(
+        self, payload: TCommand, command: Command[TCommand] | None, expires_in_seconds: float | None
+    ) -> TCommand | None:
+        try:
+            stamped = self._stamped(payload, expires_in_seconds)
+            if self._outgoing is not None:
+                self._outgoing.check(stamped)
+        except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
+            self._unsendable(payload, command, error)
+            return None
         return stamped
 
-    def _stamped(self, command: TCommand, expires_in_seconds: float | None) -> TCommand | None:
+    def _unsendable(self, payload: TCommand, command: Command[TCommand] | None, error: BaseException) -> None:
+        written = not isinstance(error, NotWritableError)
+        self._calls.failed(self.agent_id, "stamp_command" if written else "the serializer", error)
+        if command is not None:
+            self.commands.fail(command, "stamp_command failed" if written else str(error))
+            return
+        reason = Undelivered.STAMP_FAILED if written else Undelivered.NOT_WRITABLE
+        self._calls.undelivered(self.agent_id, [payload], reason)
+
+    def _stamped(self, payload: TCommand, expires_in_seconds: float | None) -> TCommand:
         if self._calls.stamp is None:
-            return command
+            return payload
         stamp = self._stamp
         if expires_in_seconds is not None:
             stamp = CommandStamp(self.agent_id, self.epoch, expires_in_seconds)
-        try:
-            stamped = self._calls.stamp(command, stamp)
-        except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
-            self._unstamped(command, expires_in_seconds, error)
-            return None
+        stamped = self._calls.stamp(payload, stamp)
         if stamped is None:  # pyright: ignore[reportUnnecessaryComparison] - it is the application's own function
-            self._unstamped(command, expires_in_seconds, TypeError("it returned None in place of a command"))
+            raise TypeError("it returned None in place of a command")
         return stamped
-
-    def _unstamped(self, command: TCommand, expires_in_seconds: float | None, error: BaseException) -> None:
-        self._calls.failed(self.agent_id, "stamp_command", error)
-        if expires_in_seconds is None:
-            self._calls.undelivered(self.agent_id, [command], Undelivered.STAMP_FAILED)
 
     def say(self, create: Callable[[], TCommand], name: str) -> bool:
         """Send a message of the server itself, in front of all commands; whether there was one."""
         try:
-            message = create()
+            message = self._created(create)
         except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
             self._calls.failed(self.agent_id, name, error)
             return False
-        if message is None:
-            self._calls.failed(self.agent_id, name, TypeError("it returned None, and must return the message to send"))
-            return False
         self.queue.put_urgent(Control(message))
         return True
+
+    def _created(self, create: Callable[[], TCommand]) -> TCommand:
+        message = create()
+        if message is None:  # pyright: ignore[reportUnnecessaryComparison] - it is the application's own function
+            raise TypeError("it returned None, and must return the message to send")
+        if self._outgoing is not None:
+            self._outgoing.check(message)
+        return message
 
     def finish(self, ending: Ending, within_seconds: float, reason: str = Undelivered.STREAM_ENDED) -> None:
         """Take no more commands, send those that wait, then end; after `within_seconds` end in any case."""

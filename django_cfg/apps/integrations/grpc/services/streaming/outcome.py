@@ -41,6 +41,8 @@ class Undelivered(StrEnum):
     SUPERSEDED = "superseded"
     DRAINING = "draining"
     STAMP_FAILED = "stamp_failed"
+    NOT_WRITABLE = "not_writable"
+    """No message of the stream's method, or larger than `max_message_bytes`."""
     INTERRUPTED = "interrupted"
     """The stream ended while this one was being written: the agent may have it."""
 

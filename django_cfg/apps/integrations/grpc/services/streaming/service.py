@@ -12,9 +12,9 @@ import grpc
 
 from django_cfg.apps.integrations.grpc.identity import caller_id
 from django_cfg.apps.integrations.grpc.services.streaming.callbacks import Callbacks
-from django_cfg.apps.integrations.grpc.services.streaming.commands import Command, WaitFor
-from django_cfg.apps.integrations.grpc.services.streaming.config import BidirectionalStreamingConfig, PingStrategy
-from django_cfg.apps.integrations.grpc.services.streaming.connection import FLUSH_SECONDS, Connection, Control
+from django_cfg.apps.integrations.grpc.services.streaming.commands import WaitFor
+from django_cfg.apps.integrations.grpc.services.streaming.config import BidirectionalStreamingConfig
+from django_cfg.apps.integrations.grpc.services.streaming.connection import FLUSH_SECONDS, Connection
 from django_cfg.apps.integrations.grpc.services.streaming.connections import Connections
 from django_cfg.apps.integrations.grpc.services.streaming.counts import StreamCounts
 from django_cfg.apps.integrations.grpc.services.streaming.draining import DRAINING, Draining
@@ -49,7 +49,6 @@ TCommand = TypeVar("TCommand")
 T = TypeVar("T")
 
 LOGGER_NAME = "django_cfg.grpc"
-WRAPPED = (Command, Control)
 DISCONNECTED = Ending("OK", "the server has closed the stream")
 
 
@@ -99,7 +98,6 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
         self._reading = Reading(config, self._calls, self._connections, self._home, identity_of)
         self._sending = Sending(self._connections, self._calls, config.queue_timeout)
         self._draining = Draining(self._connections, self._calls, self._sending)
-        self._watches = stamp_command is not None or config.ping_strategy is PingStrategy.ON_IDLE
 
     @property
     def counts(self) -> StreamCounts:
@@ -132,7 +130,7 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
                     if not await queue.wait():
                         break
                     continue
-                command = connection.prepare(item) if self._watches or item.__class__ in WRAPPED else item
+                command = connection.prepare(item)
                 if command is not None:
                     connection.in_hand = item
                     yield command

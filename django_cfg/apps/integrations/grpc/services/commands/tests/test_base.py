@@ -283,8 +283,9 @@ async def test_a_time_that_nobody_can_wait(seconds: float) -> None:
 
 
 class Ended(grpc.RpcError):
-    def __init__(self, code: grpc.StatusCode, details: str = "why") -> None:
+    def __init__(self, code: grpc.StatusCode, details: str = "why", *trailing: tuple[str, str]) -> None:
         self._said = code, details
+        self._trailing = trailing
 
     def code(self) -> grpc.StatusCode:
         return self._said[0]
@@ -292,10 +293,17 @@ class Ended(grpc.RpcError):
     def details(self) -> str:
         return self._said[1]
 
+    def trailing_metadata(self) -> Any:
+        return self._trailing
+
+
+def told(error: grpc.RpcError, address: str = "a:1") -> RPCError:
+    return failure_of(error, address, connected=False)
+
 
 @pytest.mark.parametrize("code", list(grpc.StatusCode))
 def test_each_status_has_an_exception(code: grpc.StatusCode) -> None:
-    error = failure_of(Ended(code), "localhost:1")
+    error = told(Ended(code), "localhost:1")
     assert isinstance(error, RPCError)
     assert "localhost:1" in error.message
     assert code.name in error.message
@@ -303,19 +311,19 @@ def test_each_status_has_an_exception(code: grpc.StatusCode) -> None:
 
 def test_an_answer_that_is_too_large_says_nothing_of_the_command() -> None:
     exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED
-    lost = failure_of(Ended(exhausted, "CLIENT: Received message larger than max (5 vs. 4)"), "a:1")
+    lost = told(Ended(exhausted, "CLIENT: Received message larger than max (5 vs. 4)"))
     assert isinstance(lost, CommandOutcomeUnknownError)
     assert lost.details == {"may_have_run": True}
     for text in (
         "SERVER: Received message larger than max (5 vs. 4)",
         "CLIENT: Sent message larger than max (5 vs. 4)",
     ):
-        assert isinstance(failure_of(Ended(exhausted, text), "a:1"), InvalidParamsError)
+        assert isinstance(told(Ended(exhausted, text)), InvalidParamsError)
 
 
 def test_a_blocked_address_says_until_when() -> None:
-    blocked = failure_of(Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many failures; retry in 267 s"), "a:1")
-    full = failure_of(Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!"), "a:1")
+    blocked = told(Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many failures; retry in 267 s"))
+    full = told(Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!"))
 
     assert (blocked.code, blocked.retryable, blocked.retry_after) == ("rate_limit_exceeded", True, 267.0)
     assert (full.retryable, full.retry_after) == (False, None)
@@ -329,12 +337,23 @@ def test_a_time_that_nobody_waits_is_refused(seconds: float) -> None:
 
 def test_only_a_known_text_means_that_nothing_was_sent() -> None:
     unavailable = grpc.StatusCode.UNAVAILABLE
-    assert isinstance(
-        failure_of(Ended(unavailable, "failed to connect to all addresses; x"), "a:1"), ServiceUnavailableError
-    )
-    assert isinstance(failure_of(Ended(unavailable, "Socket closed"), "a:1"), CommandError)
-    assert isinstance(failure_of(Ended(unavailable, "errors resolving a:1: not found"), "a:1"), ServiceUnavailableError)
+    assert isinstance(told(Ended(unavailable, "failed to connect to all addresses; x")), ServiceUnavailableError)
+    assert isinstance(told(Ended(unavailable, "Socket closed")), CommandError)
+    assert isinstance(told(Ended(unavailable, "errors resolving a:1: not found")), ServiceUnavailableError)
     for removed in (7, 8):
         text = f"Stream removed (RST_STREAM (Received RST_STREAM with error code {removed}))"
         kind = ServiceUnavailableError if removed == 7 else CommandOutcomeUnknownError
-        assert isinstance(failure_of(Ended(unavailable, text), "a:1"), kind)
+        assert isinstance(told(Ended(unavailable, text)), kind)
+
+
+NEVER_SENT = "failed to connect to all addresses; last error: UNKNOWN: Connection refused"
+REFUSED = "Received RST_STREAM with error code 7"
+
+
+def test_what_a_server_says_of_its_own_calls_means_nothing_for_this_one() -> None:
+    unavailable = grpc.StatusCode.UNAVAILABLE
+    for text in (NEVER_SENT, REFUSED):
+        answered = Ended(unavailable, text, ("django-cfg-answered", "1"))
+        assert isinstance(told(answered), CommandOutcomeUnknownError)
+    connected = failure_of(Ended(unavailable, NEVER_SENT), "a:1", connected=True)
+    assert isinstance(connected, CommandOutcomeUnknownError)

@@ -33,6 +33,9 @@ class Refused(grpc.RpcError):
     def details(self) -> str:
         return REFUSED
 
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
 
 class RefusedTwice:
     """A stub whose method the server has no stream for, twice; `times` is how often it was called."""
