@@ -33,6 +33,11 @@ async def held(requests: AsyncIterator[bytes], context: Any) -> None:
         await context.write(request + str(caller_id(context)).encode())
 
 
+async def returned(requests: AsyncIterator[bytes], context: Any) -> AsyncGenerator[bytes]:
+    """As whoever adds `async` to a method that returns a stream."""
+    return stream(requests, context)
+
+
 async def upload(requests: AsyncIterator[bytes], context: Any) -> bytes:
     return b"".join([request async for request in requests])
 
@@ -50,6 +55,7 @@ HANDLERS: dict[str, Any] = {
     "WhoAmI": grpc.unary_unary_rpc_method_handler(whoami),
     "Stream": grpc.stream_stream_rpc_method_handler(stream),
     "Held": grpc.stream_stream_rpc_method_handler(held),
+    "Returned": grpc.stream_stream_rpc_method_handler(returned),
     "Upload": grpc.stream_unary_rpc_method_handler(upload),
     "Download": grpc.unary_stream_rpc_method_handler(download),
     "Synchronous": grpc.unary_unary_rpc_method_handler(synchronous),

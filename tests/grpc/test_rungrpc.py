@@ -247,7 +247,7 @@ def test_what_cannot_work_in_production_does_not_start(
 
 def test_a_project_without_handlers_is_told_so(tmp_path: Path) -> None:
     with Project(tmp_path).configure().manage("rungrpc", "--noreload") as server:
-        server.until_logged("No installed app has a grpc_handlers.py").until_serving()
+        server.until_logged("No grpc_handlers of an installed app has added a servicer").until_serving()
         assert server.end() == 0
 
 

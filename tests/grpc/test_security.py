@@ -17,9 +17,11 @@ import pytest
 
 from django_cfg.apps.integrations.grpc.attempts import MOST_FAILURES
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
+from django_cfg.apps.integrations.grpc.credentials import channel_credentials, server_credentials
 from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingConfig
 from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingService as Service
 from django_cfg.apps.integrations.grpc.tokens import create_agent_token, create_service_token
+from django_cfg.errors import ConfigurationError
 from tests.grpc.certificates import Authority
 from tests.grpc.echoing import BOUND_SECONDS, SECRET, ask, connect, opened, refusal, serving
 
@@ -287,6 +289,8 @@ async def test_a_storm_of_agents_is_let_in() -> None:
 
 async def test_every_kind_of_handler_works_behind_the_check_of_callers() -> None:
     async with serving(OPEN) as address, opened(OPEN, address) as channel:
+        for method in ("Stream", "Held", "Returned"):
+            assert await connect(OPEN, address, method=method, message=b"x") == "xNone"
         upload: Any = channel.stream_unary("/test.Echo/Upload")
         assert await upload(iter([b"a", b"b"])) == b"ab"
         download: Any = channel.unary_stream("/test.Echo/Download")
@@ -311,3 +315,24 @@ async def test_a_long_stream_behind_the_check_of_callers_takes_no_more_memory() 
         await exchange(5000)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096  # KiB; of 10,000 KB of messages
         call.cancel()
+
+
+def test_files_that_no_connection_can_be_made_with_are_named(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    one, other = authority.issue("one"), authority.issue("other")
+    mixed = GRPCConfig(client_certificate=str(one.certificate), client_key=str(other.key))
+    with pytest.raises(ConfigurationError, match=r"GRPC\['client_certificate'\] and GRPC\['client_key'\] must be"):
+        channel_credentials(mixed)
+    with pytest.raises(ConfigurationError, match=r"GRPC\['server_ca'\]: .* must be a PEM file of certificates"):
+        channel_credentials(GRPCConfig(server_ca=__file__))
+    served = GRPCConfig(tls_certificate=str(one.certificate), tls_key=str(one.key), client_ca=__file__)
+    with pytest.raises(ConfigurationError, match=r"GRPC\['client_ca'\]: .* must be a PEM file of certificates"):
+        server_credentials(served)
+
+
+async def test_a_token_that_is_not_sent_as_one_is_told_how() -> None:
+    config = GRPCConfig(agent_tokens="required", token_secret=SECRET)
+    async with serving(config) as address:
+        code, text = await refusal(ask(config, address, ("authorization", "Token abc")))
+    assert code is grpc.StatusCode.UNAUTHENTICATED
+    assert "`authorization` must be `Bearer` and a token" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Any
 
 import grpc
@@ -264,3 +265,34 @@ async def test_a_server_may_follow_another_in_a_new_event_loop() -> None:
 async def _serve_once(service: Service) -> bool:
     async with one_agent(service) as connected:
         return await service.send_to_client("a", {"command": "1"}) and await connected.hear() == {"command": "1"}
+
+
+@pytest.mark.parametrize("row_id", [17, uuid.UUID(int=17)], ids=["int", "UUID"])
+async def test_an_agent_may_be_named_by_the_key_of_its_row(row_id: int | uuid.UUID) -> None:
+    service = make_service()
+    async with served(service) as address, agent(address, str(row_id)) as named, agent(address, "b") as other:
+        await until(lambda: service.is_client_connected(row_id) and service.is_client_connected("b"))
+        assert await service.send_to_client(row_id, {"command": "1"})
+        assert await asyncio.to_thread(service.send_to_client_sync, row_id, {"command": "2"})
+        waiting = asyncio.create_task(service.execute_command(row_id, {"command": "3"}, 10.0))
+        assert [(await named.hear())["command"] for _ in range(3)] == ["1", "2", "3"]
+        await named.report("3")
+        result = await waiting
+        assert (result.ok, result.agent_id) == (True, str(row_id))
+        assert await service.broadcast_to_all({"command": "4"}, exclude=row_id) == 1
+        assert await service.broadcast_to_all({"command": "5"}, exclude=[row_id, "b"]) == 0
+        assert await other.hear() == {"command": "4"}
+        await service.disconnect_client(row_id)
+        assert (await named.status())[0] is grpc.StatusCode.OK
+
+    nobody: Any = b"17"
+    with pytest.raises(TypeError, match="a text, an int or a UUID, not b'17'"):
+        await service.send_to_client(nobody, {"command": "1"})
+
+
+async def test_an_extractor_that_returns_no_text_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
+    service = make_service(client_id_extractor=lambda message: uuid.UUID(int=message["id"]))
+    async with served(service) as address, agent(address, 17) as refused:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        code, text = await refused.status()
+    assert (code, text) == (grpc.StatusCode.INVALID_ARGUMENT, "the agent's id cannot be read from its first message")
+    assert "TypeError: it must return the agent's id as a text, not UUID" in caplog.text

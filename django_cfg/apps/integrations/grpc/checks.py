@@ -25,13 +25,13 @@ FILES = ("tls_certificate", "tls_key", "client_ca", "server_ca", "client_certifi
 
 @register(Tags.compatibility)
 def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """What makes the part unusable or unsafe (E001 to W005)."""
+    """What makes the part unusable or unsafe (E001 to W006)."""
     try:
         config = given_config()
         get_config()
     except ConfigurationError as error:
         return [Error(str(error), hint="Correct settings.GRPC.", id=f"{PREFIX}.E001")]
-    return [*_extra(), *_files(config), *_exposure(config), *_orders(config)]
+    return [*_extra(), *_files(config), *_exposure(config), *_orders(config), *_pings(config)]
 
 
 @register(Tags.security, deploy=True)
@@ -82,6 +82,16 @@ def _orders(config: GRPCConfig) -> Iterable[CheckMessage]:
             "settings.GRPC: no service has credentials, so nobody can give orders from another process.",
             hint="Give 'service_api_keys', 'service_sans' or 'token_secret'.",
             id=f"{PREFIX}.W005",
+        )
+
+
+def _pings(config: GRPCConfig) -> Iterable[CheckMessage]:
+    if config.client_keepalive_seconds < config.min_ping_interval_seconds:
+        yield CheckWarning(
+            f"settings.GRPC: clients ping every {config.client_keepalive_seconds:g} s, and the server sends away"
+            f" whoever does so more often than every {config.min_ping_interval_seconds:g} s.",
+            hint="Let 'client_keepalive_seconds' be no less than 'min_ping_interval_seconds'.",
+            id=f"{PREFIX}.W006",
         )
 
 

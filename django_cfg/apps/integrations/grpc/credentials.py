@@ -22,9 +22,8 @@ def server_credentials(config: GRPCConfig) -> grpc.ServerCredentials | None:
     """None: no TLS. Raises ConfigurationError for a file that cannot be read."""
     if not config.tls_certificate:
         return None
-    pair = (_read("tls_key", config.tls_key), _read("tls_certificate", config.tls_certificate))
-    _check_pair(config)
-    authority = _read("client_ca", config.client_ca) if config.client_ca else None
+    pair = _read_pair(config, "tls_certificate", "tls_key")
+    authority = _read_authority("client_ca", config.client_ca) if config.client_ca else None
     return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
 
 
@@ -32,11 +31,11 @@ def channel_credentials(config: GRPCConfig) -> grpc.ChannelCredentials | None:
     """None: no TLS. Raises ConfigurationError for a file that cannot be read."""
     if not config.uses_tls:
         return None
-    return grpc.ssl_channel_credentials(
-        root_certificates=_read("server_ca", config.server_ca) if config.server_ca else None,
-        private_key=_read("client_key", config.client_key) if config.client_key else None,
-        certificate_chain=_read("client_certificate", config.client_certificate) if config.client_certificate else None,
+    authority = _read_authority("server_ca", config.server_ca) if config.server_ca else None
+    key, certificate = (
+        _read_pair(config, "client_certificate", "client_key") if config.client_certificate else (None,) * 2
     )
+    return grpc.ssl_channel_credentials(authority, key, certificate)
 
 
 def service_metadata(config: GRPCConfig) -> tuple[tuple[str, str], ...]:
@@ -48,16 +47,28 @@ def service_metadata(config: GRPCConfig) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-def _check_pair(config: GRPCConfig) -> None:
-    """gRPC would only say that it cannot listen."""
+def _read_pair(config: GRPCConfig, certificate: str, key: str) -> tuple[bytes, bytes]:
+    """The key and the certificate. Of a bad one gRPC would only say that it cannot listen, or not connect."""
+    files = getattr(config, certificate), getattr(config, key)
+    read = _read(key, files[1]), _read(certificate, files[0])
     try:
         # An empty password, or OpenSSL asks at the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_certificate, config.tls_key, password="")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files, password="")
     except (ssl.SSLError, ValueError) as error:
         raise ConfigurationError(
-            "GRPC['tls_certificate'] and GRPC['tls_key'] must be PEM files of one pair, and the key without a"
+            f"GRPC[{certificate!r}] and GRPC[{key!r}] must be PEM files of one pair, and the key without a"
             f" password: {error}"
         ) from error
+    return read
+
+
+def _read_authority(setting: str, path: str) -> bytes:
+    read = _read(setting, path)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigurationError(f"GRPC[{setting!r}]: {path} must be a PEM file of certificates: {error}") from error
+    return read
 
 
 def _read(setting: str, path: str) -> bytes:

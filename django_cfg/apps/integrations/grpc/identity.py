@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import jwt
@@ -69,6 +69,8 @@ class Credentials:
     names: tuple[str, ...] = ()
     bearer_token: str = ""
     api_key: str = ""
+    other_scheme: bool = field(default=False, compare=False)
+    """Whether `authorization` is of another form, which proves nothing."""
 
 
 current_caller: ContextVar[Caller | None] = ContextVar("django_cfg_grpc_caller", default=None)
@@ -112,6 +114,8 @@ def identify(given: Credentials, config: GRPCConfig, now: float) -> Caller | Ref
         return _agreeing(found, given.names, config)
     if given.names:
         return _by_certificate(given.names, config)
+    if given.other_scheme:
+        return Refused("credentials are missing: `authorization` must be `Bearer` and a token")
     return Refused("credentials are missing")
 
 

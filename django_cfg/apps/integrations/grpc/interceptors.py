@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any, Never, TypeAlias
 
@@ -158,9 +158,11 @@ def _credentials(context: Context) -> Credentials:
     scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
     verified = context.auth_context()
     names = [name for key in ("peer_dns", "peer_uri") for name in verified.get(key, ())]
+    bearer_token = token.strip() if scheme.lower() == "bearer" else ""
     return Credentials(
         names=tuple(name.decode("ascii", "replace") for name in names),
-        bearer_token=token.strip() if scheme.lower() == "bearer" else "",
+        bearer_token=bearer_token,
+        other_scheme=bool(scheme) and not bearer_token,
         api_key=str(metadata.get("x-api-key", "")),
     )
 
@@ -183,18 +185,29 @@ def _handler(kind: Any, run: Run, like: Handler) -> Handler:
 def _runner(call: Any, method: str, *, responds_once: bool) -> Run:
     if inspect.iscoroutinefunction(call):
         run: Run = call
-        return run
+        return run if responds_once else _answering(run)
     if inspect.isasyncgenfunction(call) and not responds_once:
-
-        async def respond(request: Any, context: Any) -> None:
-            async with aclosing(call(request, context)) as responses:
-                async for response in responses:
-                    await context.write(response)
-
-        return respond
+        return lambda request, context: _write_all(call(request, context), context)
 
     async def refuse(request: Any, context: Any) -> None:
         logger.error("%s is served by %r, which is not async: write `async def`", method, call)
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this method has no async handler")
 
     return refuse
+
+
+def _answering(run: Run) -> Run:
+    """A coroutine writes by itself; one that returns a generator, such as that of `handle_stream`, means to yield."""
+
+    async def answer(request: Any, context: Any) -> None:
+        responses = await run(request, context)
+        if inspect.isasyncgen(responses):
+            await _write_all(responses, context)
+
+    return answer
+
+
+async def _write_all(generator: AsyncGenerator[Any, Any], context: Any) -> None:
+    async with aclosing(generator) as responses:
+        async for response in responses:
+            await context.write(response)

@@ -7,6 +7,7 @@ import time
 
 import jwt
 
+from django_cfg.apps.integrations.grpc.agent_ids import AgentId, agent_id_of
 from django_cfg.apps.integrations.grpc.conf import get_config
 from django_cfg.apps.integrations.grpc.identity import AUDIENCES, Role, is_id, token_type
 from django_cfg.errors import ConfigurationError
@@ -17,12 +18,12 @@ DEFAULT_TTL_SECONDS = 3600
 LONGEST_TTL_SECONDS = 10 * 365 * 24 * 3600
 
 
-def create_agent_token(agent_id: str, *, ttl_seconds: int = DEFAULT_TTL_SECONDS) -> str:
+def create_agent_token(agent_id: AgentId, *, ttl_seconds: int = DEFAULT_TTL_SECONDS) -> str:
     """Opens streams as that agent, for `authorization: Bearer ...`; a stream that is open outlives its token.
 
     Raises ValueError for an impossible id or lifetime, ConfigurationError where there is no secret to sign with.
     """
-    return _sign(Role.AGENT, agent_id, ttl_seconds)
+    return _sign(Role.AGENT, agent_id_of(agent_id), ttl_seconds)
 
 
 def create_service_token(name: str, *, ttl_seconds: int = DEFAULT_TTL_SECONDS) -> str:

@@ -133,6 +133,8 @@ TOKENS: dict[str, Any] = {"agent_tokens": "required", "token_secret": SECRET}
         (False, {"host": PUBLIC, **TOKENS}, ["W010"]),
         (False, {"host": PUBLIC, **TOKENS, "tls_certificate": __file__, "tls_key": __file__}, []),
         (False, {"client_ca": __file__, "tls_certificate": __file__, "tls_key": __file__}, ["W005"]),
+        (False, {"client_keepalive_seconds": 5}, ["W006"]),
+        (False, {"client_keepalive_seconds": 5, "min_ping_interval_seconds": 5}, []),
         (False, {"reflection": True}, ["W011"]),
     ],
 )

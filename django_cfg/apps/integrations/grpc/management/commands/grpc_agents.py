@@ -34,7 +34,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("addrport", nargs="?", default="", help="of the server (default: the settings)")
         parser.add_argument("--json", action="store_true", help="for programs")
-        parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT_SECONDS, metavar="SECONDS")
+        parser.add_argument(
+            "--timeout",
+            type=float,
+            default=DEFAULT_TIMEOUT_SECONDS,
+            metavar="SECONDS",
+            help=f"how long the server may take to answer (default: {DEFAULT_TIMEOUT_SECONDS:g})",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

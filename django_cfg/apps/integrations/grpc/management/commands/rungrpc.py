@@ -67,7 +67,7 @@ class Command(BaseCommand):
         for service in services:
             self.stdout.write(f"{service.name}  ({service.source})")
         if not services:
-            self.stdout.write("No installed app has a grpc_handlers.py: only health is served.")
+            self.stdout.write("No grpc_handlers of an installed app has added a servicer: only health is served.")
         shown = f"[{host}]" if ":" in host else host
         self.stdout.write(f"Serving on {shown}:{port} (stop with CONTROL-C)")
         self.stdout.flush()

@@ -6,10 +6,10 @@ import dataclasses
 from abc import ABC
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
-from uuid import UUID
 
 from asgiref.sync import async_to_sync
 
+from django_cfg.apps.integrations.grpc.agent_ids import AgentId, agent_id_of
 from django_cfg.apps.integrations.grpc.conf import get_config
 from django_cfg.apps.integrations.grpc.extra import require_grpc
 from django_cfg.apps.integrations.grpc.services.commands.address import dialled_address, local_name
@@ -57,7 +57,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
 
     def __init__(
         self,
-        client_id: str | int | UUID,
+        client_id: AgentId,
         streaming_service: BidirectionalStreamingService[Any, TCommand] | None = None,
         config: CommandClientConfig | None = None,
         grpc_port: int | None = None,
@@ -65,9 +65,11 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
     ) -> None:
         """`settings.GRPC` says where the server is, but for what `config` names; `grpc_host` and `grpc_port` win."""
         given: dict[str, Any] = {"grpc_host": grpc_host, "grpc_port": grpc_port}
-        self.client_id = _agent_id(client_id)
+        self.client_id = _checked_id(client_id)
         if not isinstance(config, CommandClientConfig | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"config must be a CommandClientConfig, not {type(config).__name__}")
+        if isinstance(streaming_service, str):
+            raise TypeError(f"streaming_service must be a service, not its name {streaming_service!r:.60}")
         changes = {key: value for key, value in given.items() if value is not None}
         self.config = config or _DEFAULTS
         if changes:
@@ -176,17 +178,13 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
         )
 
 
-def _agent_id(given: object) -> str:
-    """A row's primary key is taken for its text: agents know themselves by no other."""
-    if isinstance(given, int | UUID) and not isinstance(given, bool):
-        return str(given)
-    if not isinstance(given, str):
-        raise TypeError(f"client_id must be an agent's id: a text, an int or a UUID, not {given!r:.60}")
-    if not given:
+def _checked_id(given: AgentId) -> str:
+    agent_id = agent_id_of(given)
+    if not agent_id:
         raise ValueError("client_id must name an agent, and is empty")
-    if any("\ud800" <= mark <= "\udfff" for mark in given):
-        raise ValueError(f"client_id must be text that UTF-8 can write, not {given!a:.60}")
-    return given
+    if any("\ud800" <= mark <= "\udfff" for mark in agent_id):
+        raise ValueError(f"client_id must be text that UTF-8 can write, not {agent_id!a:.60}")
+    return agent_id
 
 
 @cache

@@ -21,8 +21,9 @@ class Order(NamedTuple):
 
 def checked_seconds(seconds: float) -> float:
     """Raises ValueError for a time that nobody can wait."""
-    if not 0 < seconds <= LONGEST_SECONDS:
-        raise ValueError(f"timeout must be above 0 and at most {LONGEST_SECONDS:g} seconds (a day), not {seconds!r}")
+    if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_SECONDS:  # pyright: ignore[reportUnnecessaryIsInstance] - a caller's
+        text = f"timeout must be above 0 and at most {LONGEST_SECONDS:g} seconds (a day), not {seconds!r:.60}"
+        raise ValueError(text)
     return seconds
 
 

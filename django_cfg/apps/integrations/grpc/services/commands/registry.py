@@ -39,10 +39,14 @@ def register_streaming_service(name: str, service: StreamingService, *, replace:
     Another service under that name is replaced with a warning while no agent is connected to it. One with agents would
     leave them unreachable: that raises RegistrationError, unless `replace` says that it is meant.
     """
-    if not name:
-        raise RegistrationError("a streaming service needs a name that is not empty")
+    if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise RegistrationError(f"a streaming service needs a name, a text that is not empty, not {name!r:.60}")
     if service is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise RegistrationError(f"there is no streaming service to register as {name!r}: it is None")
+    if _only_holds_one(service):
+        raise RegistrationError(
+            f"{type(service).__name__} is no streaming service, but holds one: register that one as {name!r}"
+        )
     with _lock:
         current = _services.get(name)
         if current is not None and current is not service and not replace:
@@ -57,6 +61,12 @@ def _allow_replacing(name: str, current: StreamingService) -> None:
             " register that one under its own name, or pass replace=True"
         )
     logger.warning("the streaming service %r, to which no agent is connected, is replaced by another", name)
+
+
+def _only_holds_one(given: object) -> bool:
+    """As a servicer does; stand-ins of somebody's tests may be anything else."""
+    parts = list(getattr(given, "__dict__", {}).values())
+    return not hasattr(given, "send_to_client") and any(hasattr(part, "send_to_client") for part in parts)
 
 
 def _agents_of(service: StreamingService) -> int:

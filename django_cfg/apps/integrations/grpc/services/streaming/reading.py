@@ -107,7 +107,7 @@ class Reading(Generic[TMessage, TCommand]):
         self, first: TMessage, context: ServicerContext[TMessage, TCommand], rpc: asyncio.Task[Any] | None
     ) -> Connection[TMessage, TCommand] | Ending:
         try:
-            claimed = self._calls.client_id_of(first)
+            claimed = self._claimed(first)
         except BaseException as error:  # noqa: BLE001 - whatever the application's own function raises
             self._calls.failed("", "client_id_extractor", error)
             return NO_ID
@@ -121,6 +121,12 @@ class Reading(Generic[TMessage, TCommand]):
             self._calls.logger.warning("a stream was refused: %s", refusal.sentence, extra=about(client=str(claimed)))
             return refusal
         return self._enter(claimed, context, rpc)
+
+    def _claimed(self, first: TMessage) -> str:
+        claimed = self._calls.client_id_of(first)
+        if not isinstance(claimed, str | None):  # pyright: ignore[reportUnnecessaryIsInstance] - an application's own
+            raise TypeError(f"it must return the agent's id as a text, not {type(claimed).__name__}")
+        return claimed
 
     def _enter(
         self, agent_id: str, context: ServicerContext[TMessage, TCommand], rpc: asyncio.Task[Any] | None

@@ -111,8 +111,8 @@ class Sending(Generic[TMessage, TCommand]):
             )
         if wait_for not in ("completed", "acknowledged"):
             raise ValueError(f"wait_for must be 'completed' or 'acknowledged', not {wait_for!r}")
-        if not 0 < timeout_seconds < math.inf:
-            raise ValueError(f"timeout must be a number of seconds above 0, not {timeout_seconds!r}")
+        if not isinstance(timeout_seconds, int | float) or not 0 < timeout_seconds < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance] - a caller's
+            raise ValueError(f"timeout must be a number of seconds above 0, not {timeout_seconds!r:.60}")
         return _checked_id(self._calls.command_id_of(command))
 
     async def _settled(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import grpc
 
+from django_cfg.apps.integrations.grpc.agent_ids import AgentId, agent_id_of
 from django_cfg.apps.integrations.grpc.identity import caller_id
 from django_cfg.apps.integrations.grpc.services.streaming.callbacks import Callbacks
 from django_cfg.apps.integrations.grpc.services.streaming.commands import WaitFor
@@ -152,27 +153,29 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
             self._connections.clear()
             self._draining.forget()
 
-    async def send_to_client(self, client_id: str, command: TCommand, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - a public name
+    async def send_to_client(self, client_id: AgentId, command: TCommand, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - a public name
         """True: accepted into the queue of a stream that is live now; nothing is known beyond that.
 
         `timeout` is how long to wait for room, in seconds: 0 not at all, None as configured.
         """
+        agent_id = agent_id_of(client_id)
         if self._home.is_here:  # most often without waiting, which a further coroutine would make dearer
-            return self._sending.offer(client_id, command) or await self._sending.send(client_id, command, timeout)
-        return await self._run(lambda: self._sending.send(client_id, command, timeout), False, False)
+            return self._sending.offer(agent_id, command) or await self._sending.send(agent_id, command, timeout)
+        return await self._run(lambda: self._sending.send(agent_id, command, timeout), False, False)
 
-    def send_to_client_sync(self, client_id: str, command: TCommand, timeout: float | None = None) -> bool:
+    def send_to_client_sync(self, client_id: AgentId, command: TCommand, timeout: float | None = None) -> bool:
         """As `send_to_client`, for a thread without an event loop."""
-        return self._run_blocking(lambda: self._sending.send(client_id, command, timeout), False, False)
+        agent_id = agent_id_of(client_id)
+        return self._run_blocking(lambda: self._sending.send(agent_id, command, timeout), False, False)
 
-    async def broadcast_to_all(self, command: TCommand, exclude: str | Collection[str] | None = None) -> int:
+    async def broadcast_to_all(self, command: TCommand, exclude: AgentId | Iterable[AgentId] | None = None) -> int:
         """To how many agents it was accepted; none of them waits for a slower one."""
-        left_out = {exclude} if isinstance(exclude, str) else set(exclude or ())
+        left_out = {agent_id_of(one) for one in _several(exclude)}
         return await self._run(lambda: self._sending.broadcast(command, left_out), 0, 0)
 
     async def execute_command(
         self,
-        client_id: str,
+        client_id: AgentId,
         command: TCommand,
         timeout: float = 30.0,  # noqa: ASYNC109 - a public name
         *,
@@ -183,35 +186,41 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
         Raises CommandError for an id that is in flight already, ConfigurationError without `command_id_of` and
         `outcome_of`.
         """
-        command_id = self._sending.id_of(command, timeout, wait_for)
+        agent_id, command_id = agent_id_of(client_id), self._sending.id_of(command, timeout, wait_for)
         if self._home.is_here:
-            return await self._sending.execute(client_id, command, command_id, timeout, wait_for)
-        work = partial(self._sending.execute, client_id, command, command_id, timeout, wait_for)
-        return await self._run(work, *_without_loop(client_id, command_id))
+            return await self._sending.execute(agent_id, command, command_id, timeout, wait_for)
+        work = partial(self._sending.execute, agent_id, command, command_id, timeout, wait_for)
+        return await self._run(work, *_without_loop(agent_id, command_id))
 
     def execute_command_sync(
-        self, client_id: str, command: TCommand, timeout: float = 30.0, *, wait_for: WaitFor = "completed"
+        self, client_id: AgentId, command: TCommand, timeout: float = 30.0, *, wait_for: WaitFor = "completed"
     ) -> CommandResult[TMessage]:
         """As `execute_command`, for a thread without an event loop."""
-        command_id = self._sending.id_of(command, timeout, wait_for)
-        work = partial(self._sending.execute, client_id, command, command_id, timeout, wait_for)
-        return self._run_blocking(work, *_without_loop(client_id, command_id))
+        agent_id, command_id = agent_id_of(client_id), self._sending.id_of(command, timeout, wait_for)
+        work = partial(self._sending.execute, agent_id, command, command_id, timeout, wait_for)
+        return self._run_blocking(work, *_without_loop(agent_id, command_id))
 
-    async def disconnect_client(self, client_id: str) -> None:
+    async def disconnect_client(self, client_id: AgentId) -> None:
         """Send what waits for the agent, then end its stream with OK; nothing happens if it is not connected."""
-        await self._run(lambda: self._disconnect(client_id), None, None)
+        agent_id = agent_id_of(client_id)
+        await self._run(lambda: self._disconnect(agent_id), None, None)
 
-    async def _disconnect(self, client_id: str) -> None:
-        connection = self._connections.get(client_id)
+    async def _disconnect(self, agent_id: str) -> None:
+        connection = self._connections.get(agent_id)
         if connection is not None:
             connection.finish(DISCONNECTED, FLUSH_SECONDS)
 
-    def is_client_connected(self, client_id: str) -> bool:
-        return self._home.runs and self._connections.get(client_id) is not None
+    def is_client_connected(self, client_id: AgentId) -> bool:
+        return self._home.runs and self._connections.get(agent_id_of(client_id)) is not None
 
     def get_active_connections(self) -> dict[str, OutboundQueue[Any]]:
         """Of all connected agents, now."""
         return {one.agent_id: one.queue for one in self._connections.all()} if self._home.runs else {}
+
+    @property
+    def _active_connections(self) -> dict[str, OutboundQueue[Any]]:
+        """As `get_active_connections()`, under the name that the documents give to it."""
+        return self.get_active_connections()
 
     def agents(self) -> list[AgentStatus]:
         """Of all connected agents, now."""
@@ -251,6 +260,12 @@ def _without_loop(agent_id: str, command_id: str) -> tuple[CommandResult[Any], C
         CommandOutcome.OUTCOME_UNKNOWN, command_id, agent_id, detail="the server ended meanwhile", may_have_run=True
     )
     return absent, lost
+
+
+def _several(given: AgentId | Iterable[AgentId] | None) -> Iterable[AgentId]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, AgentId) else given
 
 
 def _checked(config: object) -> BidirectionalStreamingConfig:

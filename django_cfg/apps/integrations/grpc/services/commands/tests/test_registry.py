@@ -51,9 +51,15 @@ def test_names_and_services() -> None:
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(RegistrationError, match="not empty"):
         register_streaming_service("", new_service())
+    number: Any = 5
+    with pytest.raises(RegistrationError, match="a text that is not empty, not 5"):
+        register_streaming_service(number, new_service())
     nothing: Any = None
     with pytest.raises(RegistrationError, match="'fleet': it is None"):
         register_streaming_service("fleet", nothing)
+    servicer: Any = FleetServicer()
+    with pytest.raises(RegistrationError, match="FleetServicer is no streaming service, but holds one"):
+        register_streaming_service("fleet", servicer)
 
 
 def test_the_same_service_may_be_registered_again(caplog: pytest.LogCaptureFixture) -> None:
