@@ -8,9 +8,12 @@ from typing import Any
 
 import grpc
 
+from django_cfg.apps.integrations.grpc.agents_view import list_agents
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.server import CommandServer
+from django_cfg.apps.integrations.grpc.services.streaming.draining import DRAINING
 from tests.grpc.echoing import BOUND_SECONDS, opened
+from tests.grpc.streams import agent, handlers, make_service, until
 
 CONFIG = GRPCConfig()
 
@@ -65,3 +68,16 @@ async def test_a_unary_method_that_takes_longer_is_cut() -> None:
 
     assert answer == grpc.StatusCode.UNAVAILABLE
     assert took < BOUND_SECONDS
+
+
+async def test_a_service_that_nobody_has_registered_is_drained_and_listed_too() -> None:
+    service = make_service()
+    server = CommandServer(CONFIG)
+    server.grpc.add_generic_rpc_handlers((handlers(service),))
+    port = await server.start("127.0.0.1", 0)
+    async with agent(f"127.0.0.1:{port}", "a") as connected:
+        await until(lambda: service.is_client_connected("a"))
+        listed = await asyncio.to_thread(list_agents, CONFIG, f"127.0.0.1:{port}", BOUND_SECONDS)
+        assert [(one["service"], one["agent_id"]) for one in listed] == [("(not registered)", "a")]
+        await server.drain(1.0)
+        assert await connected.status() == (grpc.StatusCode.UNAVAILABLE, DRAINING.sentence)

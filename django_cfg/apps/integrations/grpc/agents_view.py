@@ -12,7 +12,7 @@ import grpc
 from django_cfg.apps.integrations.grpc.channel_options import client_options
 from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.credentials import channel_credentials, service_metadata
-from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service, list_streaming_services
+from django_cfg.apps.integrations.grpc.served import Served, all_services
 
 __all__ = ["add_agents_view", "list_agents"]
 
@@ -21,9 +21,13 @@ METHOD = "ListAgents"
 LARGEST_LIST_BYTES = 64 * 1024 * 1024
 
 
-def add_agents_view(server: grpc.aio.Server) -> None:
+def add_agents_view(server: grpc.aio.Server, served: Served) -> None:
     """For services alone, as every unary method."""
-    handlers = {METHOD: cast("Any", grpc.unary_unary_rpc_method_handler(_list_agents))}
+
+    async def list_agents(request: bytes, context: object) -> bytes:
+        return _listed(served)
+
+    handlers = {METHOD: cast("Any", grpc.unary_unary_rpc_method_handler(cast("Any", list_agents)))}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
 
 
@@ -44,11 +48,10 @@ def list_agents(config: GRPCConfig, address: str, timeout_seconds: float) -> lis
     return agents
 
 
-async def _list_agents(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+def _listed(served: Served) -> bytes:
     agents = [
         {"service": name, **dataclasses.asdict(agent)}
-        for name in list_streaming_services()
-        if (service := get_streaming_service(name)) is not None
+        for name, service in all_services(served)
         for agent in service.agents()
     ]
     return json.dumps({"agents": agents}, default=_as_text).encode()

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any, Never, TypeAlias
+from weakref import WeakSet
 
 import grpc
 
@@ -17,9 +18,11 @@ from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.identity import Caller, Credentials, Refused, Role, admit, current_caller
 from django_cfg.apps.integrations.grpc.in_flight import InFlight
 from django_cfg.apps.integrations.grpc.places import Places
+from django_cfg.apps.integrations.grpc.served import Served
 from django_cfg.apps.integrations.grpc.server_metrics import count_refused
 from django_cfg.apps.integrations.grpc.server_spans import traced
 from django_cfg.apps.integrations.grpc.services.streaming.outgoing import Outgoing, current_outgoing
+from django_cfg.apps.integrations.grpc.services.streaming.service import seen_services
 from django_cfg.rpc.lanes import Lanes
 
 __all__ = ["UNARY_LANES", "Admission"]
@@ -52,6 +55,7 @@ class Admission(grpc.aio.ServerInterceptor):
 
     def __init__(self, config: GRPCConfig, lanes: Lanes | None = None) -> None:
         self.unary = InFlight()
+        self.served: Served = WeakSet()
         self._watches = InFlight()
         self._config = config
         self._lanes = lanes or Lanes(UNARY_LANES)
@@ -94,6 +98,7 @@ class Admission(grpc.aio.ServerInterceptor):
                 context.set_trailing_metadata(ANSWERED)
                 return await run(request, context)
             current_outgoing.set(outgoing)
+            seen_services.set(self.served)
             agent_id = None if found is None else found.id
             if not self._places.take(agent_id):
                 await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many agents are connected", role)

@@ -19,7 +19,7 @@ from django_cfg.apps.integrations.grpc.config import GRPCConfig
 from django_cfg.apps.integrations.grpc.credentials import server_credentials
 from django_cfg.apps.integrations.grpc.hosts import is_address
 from django_cfg.apps.integrations.grpc.interceptors import UNARY_LANES, Admission
-from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service, list_streaming_services
+from django_cfg.apps.integrations.grpc.served import all_services
 from django_cfg.apps.integrations.grpc.services.streaming.draining import LAST_SECONDS, REPORT_SECONDS
 from django_cfg.errors import ConfigurationError
 from django_cfg.rpc.lanes import Lanes
@@ -105,7 +105,8 @@ class CommandServer:
         self._health: Any = health.aio.HealthServicer()
         self._unready = "the server is starting"
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
-        add_agents_view(self.grpc)
+        self.served = self._admission.served
+        add_agents_view(self.grpc, self.served)
 
     def why_unready(self) -> str:
         """Empty while agents can connect."""
@@ -130,8 +131,7 @@ class CommandServer:
         """
         self._unready, end = "the server is draining", asyncio.get_running_loop().time() + seconds
         await self._health.enter_graceful_shutdown()
-        services = [get_streaming_service(name) for name in list_streaming_services()]
-        drains = [asyncio.create_task(_drain(service, seconds)) for service in services if service is not None]
+        drains = [asyncio.create_task(_drain(service, seconds)) for _, service in all_services(self.served)]
         if drains:
             _, late = await asyncio.wait(drains, timeout=seconds + LAST_SECONDS + REPORT_SECONDS + CLOSE_SECONDS)
             for task in late:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service, list_streaming_services
+from django_cfg.apps.integrations.grpc.served import Service, all_services
 from django_cfg.rpc import metrics
 
 __all__ = ["count_refused", "reporting"]
@@ -55,14 +55,11 @@ async def _report() -> None:
         due = loop.time() + PERIOD_SECONDS
         await asyncio.sleep(PERIOD_SECONDS)
         _lag.of().set(max(0.0, loop.time() - due))
-        for name in list_streaming_services():
-            _tell(name, told)
+        for name, service in all_services():
+            _tell(name, service, told)
 
 
-def _tell(name: str, told: Counter[tuple[str, ...]]) -> None:
-    service = get_streaming_service(name)
-    if service is None:
-        return
+def _tell(name: str, service: Service, told: Counter[tuple[str, ...]]) -> None:
     depths = [queue.qsize() for queue in service.get_active_connections().values()]
     _agents.of(name).set(len(depths))
     _queued.of(name).set(sum(depths))

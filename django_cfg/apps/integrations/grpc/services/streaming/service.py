@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
 
 import grpc
 
@@ -43,13 +45,18 @@ from django_cfg.apps.integrations.grpc.services.streaming.types import (
 if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
-__all__ = ["BidirectionalStreamingService"]
+__all__ = ["BidirectionalStreamingService", "seen_services"]
 
 TMessage = TypeVar("TMessage")
 TCommand = TypeVar("TCommand")
 T = TypeVar("T")
 
 LOGGER_NAME = "django_cfg.grpc"
+seen_services: ContextVar[WeakSet[BidirectionalStreamingService[Any, Any]] | None] = ContextVar(
+    "django_cfg_grpc_seen_services", default=None
+)
+"""To which the server that this task belongs to wants each service with a stream to be added."""
+
 DISCONNECTED = Ending("OK", "the server has closed the stream")
 
 
@@ -149,6 +156,8 @@ class BidirectionalStreamingService(Generic[TMessage, TCommand]):
         await context.abort(grpc.StatusCode[ending.status], ending.sentence)
 
     def _enter_loop(self) -> None:
+        if (seen := seen_services.get()) is not None:
+            seen.add(self)
         if self._home.adopt(self._connections.all_are_over):
             self._connections.clear()
             self._draining.forget()
