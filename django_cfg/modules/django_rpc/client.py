@@ -20,7 +20,6 @@ from django_cfg.modules.django_rpc.calls import AnyCall, AnyUser, Params, RPCCal
 from django_cfg.modules.django_rpc.canonical import sort_sets
 from django_cfg.modules.django_rpc.conf import get_config, signer_for
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
-from django_cfg.modules.django_rpc.in_loop import warn_of_blocking
 from django_cfg.modules.django_rpc.outgoing import Outgoing, prepare
 from django_cfg.modules.django_rpc.protocol import NO_DEADLINE_SECONDS
 from django_cfg.modules.django_rpc.results import note_all, outgoings, read_result, read_results
@@ -28,6 +27,7 @@ from django_cfg.modules.django_rpc.signing import Signer
 from django_cfg.modules.django_rpc.transport import Transport as CallTransport
 from django_cfg.modules.django_rpc.transport import open_transport
 from django_cfg.rpc import tracing
+from django_cfg.rpc.blocking import warn_of_blocking
 from django_cfg.rpc.inherited import within_call
 from django_cfg.rpc.logs import about
 from django_cfg.rpc.lossless import refuse_asterisks
@@ -107,7 +107,7 @@ class WebSocketRPCClient:
         """
         check_model(result_model)
         if running_loop() is not None:
-            warn_of_blocking(method, "await acall there")
+            warn_of_blocking(logger, method, "await acall there")
         with self._attempt(method, params, timeout, idempotency_key, as_user) as attempt:
             outcome = attempt.note(self._transport.call(attempt.outgoing))
         return read_result(attempt.outgoing, outcome, result_model)
@@ -169,7 +169,7 @@ class WebSocketRPCClient:
         """Results in the order of the calls; where one failed, its exception stands in the list."""
         made = [as_call(call) for call in calls]
         if made and running_loop() is not None:
-            warn_of_blocking(made[0].method, "await acall_many there")
+            warn_of_blocking(logger, made[0].method, "await acall_many there")
         with ExitStack() as stack:
             attempts = self._attempts(stack, made, timeout)
             note_all(attempts, self._transport.many(outgoings(attempts)))
@@ -190,7 +190,7 @@ class WebSocketRPCClient:
     def fire_and_forget(self, method: str, params: Params = None, *, as_user: AnyUser = UNSET) -> str:
         """Queue a call whose result nobody waits for; the id of its stream entry."""
         if running_loop() is not None:
-            warn_of_blocking(method, "await asyncio.to_thread(client.fire_and_forget, ...) there")
+            warn_of_blocking(logger, method, "await asyncio.to_thread(client.fire_and_forget, ...) there")
         with self._observed(self._prepared(method, params, 0.0, "", as_user)) as attempt:
             return self._transport.send(attempt.outgoing)
 

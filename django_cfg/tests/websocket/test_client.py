@@ -16,11 +16,11 @@ from pydantic import BaseModel, SecretStr, ValidationError, field_serializer
 
 from django_cfg.errors import MalformedMessageError, NoResponders, RPCOverloadedError, RPCRemoteError, RPCTimeoutError
 from django_cfg.models.websocket import RPCErrorCode
-from django_cfg.modules.django_rpc import in_loop
 from django_cfg.modules.django_rpc.client import RPCCall, WebSocketRPCClient, get_rpc_client
 from django_cfg.modules.django_rpc.config import WebSocketRPCConfig
 from django_cfg.modules.django_rpc.outgoing import MAX_PARAMS_BYTES
 from django_cfg.modules.django_rpc.redis_transport import RedisTransport
+from django_cfg.rpc import blocking
 from django_cfg.tests.websocket.serving import BOUND_SECONDS, EchoParams, EchoResult, Handlers, Running, serving
 
 WAYS = ("fused", "shared", "memory")
@@ -280,15 +280,15 @@ def test_a_blocking_call_in_an_event_loop_is_warned_of_once(site: Site, caplog: 
     site.client.fire_and_forget("effect")
     assert caplog.text == ""
 
-    async def blocking() -> None:
+    async def block() -> None:
         for _ in range(2):
             site.client.call("effect")
             site.client.call_many([("effect",), ("again",)])
             site.client.fire_and_forget("effect")
             await site.client.acall("effect")
 
-    in_loop._told.clear()  # pyright: ignore[reportPrivateUsage]
-    asyncio.run(blocking())
+    blocking._told.clear()  # pyright: ignore[reportPrivateUsage]
+    asyncio.run(block())
 
     said = [record.getMessage() for record in caplog.records]
     assert all("a call of effect blocks the event loop" in text for text in said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from abc import ABC
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
@@ -18,7 +19,9 @@ from django_cfg.apps.integrations.grpc.services.commands.order import Order, che
 from django_cfg.apps.integrations.grpc.services.commands.registry import get_streaming_service
 from django_cfg.apps.integrations.grpc.services.streaming.outbound import check_command
 from django_cfg.errors import ClientNotConnectedError, CommandError, CommandTimeoutError
+from django_cfg.rpc.blocking import warn_of_blocking
 from django_cfg.rpc.inherited import within_call
+from django_cfg.rpc.running_loop import running_loop
 
 if TYPE_CHECKING:
     from django_cfg.apps.integrations.grpc.services.commands.remote import RemoteMethod
@@ -35,6 +38,8 @@ __all__ = [
 ]
 
 TCommand = TypeVar("TCommand")
+
+logger = logging.getLogger("django_cfg.grpc.commands")
 
 _DEFAULTS = CommandClientConfig()
 
@@ -97,6 +102,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
     def send_command_sync(self, command: TCommand) -> bool:
         """As `send_command`, from code that is not async; not from the event loop that has the streams."""
         check_command(command)
+        self._warn_inside_loop("send_command")
         service = self._local()
         if service is not None:
             return service.send_to_client_sync(self.client_id, command, self.config.queue_timeout)
@@ -126,6 +132,7 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
     ) -> CommandResult[Any]:
         """As `execute_command`, from code that is not async; not from the event loop that has the streams."""
         order = self._order(command, timeout, wait_for)
+        self._warn_inside_loop("execute_command")
         service = self._local()
         if service is not None:
             return service.execute_command_sync(self.client_id, command, order.timeout_seconds, wait_for=wait_for)
@@ -146,6 +153,10 @@ class StreamingCommandClient(ABC, Generic[TCommand]):
     async def _send_via_grpc(self, command: TCommand) -> bool:
         """Override it for a protocol that `stub_class` and the attributes beside it cannot describe."""
         return await self._remote().asend(self.client_id, command)
+
+    def _warn_inside_loop(self, twin: str) -> None:
+        if running_loop() is not None:
+            warn_of_blocking(logger, f"{type(self).__name__}.{twin}_sync", f"await {twin} there")
 
     def _local(self) -> BidirectionalStreamingService[Any, TCommand] | None:
         if self._streaming_service is not None or self._is_addressed or not self.service_name:

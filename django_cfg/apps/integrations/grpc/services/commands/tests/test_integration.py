@@ -22,6 +22,7 @@ from django_cfg.apps.integrations.grpc.services.commands.tests.serving import Se
 from django_cfg.apps.integrations.grpc.services.streaming import BidirectionalStreamingConfig, CommandOutcome
 from django_cfg.apps.integrations.grpc.tokens import create_agent_token
 from django_cfg.errors import CommandError, InvalidParamsError, ServiceUnavailableError, UnauthorizedError
+from django_cfg.rpc import blocking
 
 COMPLETED = CommandOutcome.COMPLETED
 
@@ -79,6 +80,19 @@ def test_both_modes_execute_without_async(serving: Serving) -> None:
         absent = client.execute_command_sync(start("lost"))
         assert (absent.outcome, absent.may_have_run) == (CommandOutcome.NOT_CONNECTED, False)
         assert absent.command_id == "lost"
+
+
+async def test_blocking_an_event_loop_is_warned_of_once(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    blocking._told.clear()  # pyright: ignore[reportPrivateUsage]
+    client = FleetCommandClient("bot-1", grpc_host="127.0.0.1", grpc_port=serving.port)
+    for _ in range(2):
+        assert client.execute_command_sync(start(), 5.0).ok
+        assert client.send_command_sync(start())
+    assert await asyncio.to_thread(client.send_command_sync, start())
+
+    said = [record.getMessage() for record in caplog.records if "blocks the event loop" in record.getMessage()]
+    twins = ("execute_command", "send_command")
+    assert [text.endswith(f"await {twin} there") for text, twin in zip(said, twins, strict=True)] == [True] * 2
 
 
 async def test_a_registered_service_is_chosen_by_itself(serving: Serving) -> None:

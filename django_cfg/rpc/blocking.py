@@ -8,13 +8,11 @@ from django_cfg.rpc.logs import about, printable
 
 __all__ = ["warn_of_blocking"]
 
-logger = logging.getLogger("django_cfg.rpc.redis")
-
 _told: set[tuple[str, str]] = set()
 MOST_TOLD = 1000
 
 
-def warn_of_blocking(method: str, remedy: str) -> None:
+def warn_of_blocking(logger: logging.Logger, method: str, remedy: str) -> None:
     """Once for each method."""
     if (method, remedy) in _told or len(_told) >= MOST_TOLD:
         return
