@@ -41,6 +41,11 @@ _TOO_LARGE = "message larger than max"
 
 _ANSWER_TOO_LARGE = "CLIENT: Received message larger than max"
 
+_EXPLAINED = {
+    "Socket closed": "Socket closed: the server ended, or it wants TLS or a client's certificate and got none"
+}
+"""What is all that gRPC says of more than one cause."""
+
 _RETRY_AFTER = re.compile(r"retry in (\d{1,6}) s")
 """In the refusal of an address that has failed too often."""
 
@@ -139,4 +144,5 @@ def not_reached(address: str, why: str) -> ServiceUnavailableError:
 
 def _status(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
     call: Any = error
-    return call.code(), call.details() or ""
+    text = call.details() or ""
+    return call.code(), _EXPLAINED.get(text, text)
