@@ -6,7 +6,7 @@ import errno
 import socket
 
 from django_cfg.errors import ConfigurationError
-from django_cfg.rpc.port_holder import port_holder
+from django_cfg.rpc.port_holder import THIS_PROCESS, port_holder
 
 __all__ = ["bind", "parse_address"]
 
@@ -49,7 +49,8 @@ def _bind_problem(error: OSError, address: str, port: int) -> str:
         return f"cannot listen on {shown}:{port}: {error.strerror}"
     holder = port_holder(port)
     by = f" by {holder}" if holder else ""
-    return f"port {port} is in use{by}. Stop that, or choose another port, for example {shown}:{_another(port)}"
+    ways = "Choose" if holder == THIS_PROCESS else "Stop that, or choose"
+    return f"port {port} is in use{by}. {ways} another port, for example {shown}:{_another(port)}"
 
 
 def _another(port: int) -> int:

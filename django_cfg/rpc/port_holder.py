@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+__all__ = ["THIS_PROCESS", "port_holder"]
+
+THIS_PROCESS = "this command itself"
 _LISTENING = "0A"
 _PROC = Path("/proc")
 
@@ -15,7 +18,8 @@ def port_holder(port: int) -> str | None:
     inodes = set(_listening_inodes(port))
     for process in _PROC.glob("[0-9]*") if inodes else ():
         if inodes & set(_socket_inodes(process)):
-            return f"{_name(process)} (process {process.name})"
+            own = process.name == str(os.getpid())
+            return THIS_PROCESS if own else f"{_name(process)} (process {process.name})"
     return None
 
 
