@@ -317,8 +317,8 @@ async def test_a_command_without_an_id_is_not_executed(found: Any) -> None:
             await service.execute_command("a", {"command": "1"})
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
-async def test_a_timeout_that_is_none_is_refused(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), None, "5"])
+async def test_a_timeout_that_is_none_is_refused(seconds: Any) -> None:
     with pytest.raises(ValueError, match="timeout"):
         await make_service().execute_command("a", {"command": "1"}, seconds)
 

@@ -113,6 +113,8 @@ def failure_of(error: grpc.RpcError, address: str, *, connected: bool) -> RPCErr
         return ServiceUnavailableError(f"the server at {address} takes no more calls at once, nothing has run: {text}")
     if never_sent(error, connected=connected):
         return not_reached(address, text)
+    if _TOO_LARGE in text and _is_answer(error):
+        return _unknown(f"{address}: {code.name} {text}")
     return _GRPC_STATUS[code](f"{address}: {code.name} {text}".rstrip())
 
 
@@ -131,10 +133,14 @@ def stream_refused(error: grpc.RpcError) -> bool:
 
 
 def _says(error: grpc.RpcError, texts: tuple[str, ...]) -> bool:
-    """In gRPC's own words: what a server of ours answers has trailing metadata."""
     code, text = _status(error)
+    return code is Code.UNAVAILABLE and text.startswith(texts) and not _is_answer(error)
+
+
+def _is_answer(error: grpc.RpcError) -> bool:
+    """Whether the words are a servicer's, of a call that it made perhaps, and not gRPC's own, which bring nothing."""
     call: Any = error
-    return code is Code.UNAVAILABLE and text.startswith(texts) and not call.trailing_metadata()
+    return bool(call.trailing_metadata())
 
 
 def not_reached(address: str, why: str) -> ServiceUnavailableError:

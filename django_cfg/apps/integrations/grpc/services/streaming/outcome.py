@@ -93,7 +93,8 @@ class CommandResult(Generic[TMessage]):
 
     def _sentence(self) -> str:
         said = f": {self.detail}" if self.detail else ""
-        return f"command {self.command_id} to agent {self.agent_id}: {self.outcome.replace('_', ' ')}{said}"
+        command = f"command {self.command_id}" if self.command_id else "the command"
+        return f"{command} to agent {self.agent_id}: {self.outcome.replace('_', ' ')}{said}"
 
     def _details(self) -> dict[str, Any]:
         return {"command_id": self.command_id, "agent_id": self.agent_id, "may_have_run": self.may_have_run}

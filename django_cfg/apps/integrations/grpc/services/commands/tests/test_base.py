@@ -352,8 +352,9 @@ REFUSED = "Received RST_STREAM with error code 7"
 
 def test_what_a_server_says_of_its_own_calls_means_nothing_for_this_one() -> None:
     unavailable = grpc.StatusCode.UNAVAILABLE
-    for text in (NEVER_SENT, REFUSED):
-        answered = Ended(unavailable, text, ("django-cfg-answered", "1"))
+    exhausted, larger = grpc.StatusCode.RESOURCE_EXHAUSTED, "SERVER: Received message larger than max (5 vs. 4)"
+    for code, text in ((unavailable, NEVER_SENT), (unavailable, REFUSED), (exhausted, larger)):
+        answered = Ended(code, text, ("django-cfg-answered", "1"))
         assert isinstance(told(answered), CommandOutcomeUnknownError)
     connected = failure_of(Ended(unavailable, NEVER_SENT), "a:1", connected=True)
     assert isinstance(connected, CommandOutcomeUnknownError)

@@ -51,6 +51,11 @@ def test_what_has_not_run_may_be_tried_again_unless_the_agent_refused_it(
     assert caught.value.retryable is retryable
 
 
+def test_a_command_without_an_id_is_spoken_of_too() -> None:
+    with pytest.raises(ClientNotConnectedError, match=r"^the command to agent a: not connected$"):
+        CommandResult[str](CommandOutcome.NOT_CONNECTED, "", "a").raise_for_outcome()
+
+
 def test_results_survive_pickling() -> None:
     result = CommandResult(CommandOutcome.COMPLETED, "1", "a", 5, {"message": 1}, "d", True, 0.5)
 
