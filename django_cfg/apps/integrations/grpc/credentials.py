@@ -32,9 +32,9 @@ def channel_credentials(config: GRPCConfig) -> grpc.ChannelCredentials | None:
     if not config.uses_tls:
         return None
     authority = _read_authority("server_ca", config.server_ca) if config.server_ca else None
-    key, certificate = (
-        _read_pair(config, "client_certificate", "client_key") if config.client_certificate else (None,) * 2
-    )
+    if not config.client_certificate:
+        return grpc.ssl_channel_credentials(authority)
+    key, certificate = _read_pair(config, "client_certificate", "client_key")
     return grpc.ssl_channel_credentials(authority, key, certificate)
 
 

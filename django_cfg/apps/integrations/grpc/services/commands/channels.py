@@ -110,7 +110,8 @@ class Wire:
 
     def must_connect(self) -> bool:
         """A connection on which calls are under way needs no probe, for which it may have no stream left."""
-        return not self.connected if self.connected or not _gate.calls else not self.asked_ready()
+        connected = self.connected or (_gate.calls > 0 and self.asked_ready())
+        return not connected
 
     def asked_ready(self) -> bool:
         """As `is_ready`, where no call of the asker's is under way."""

@@ -195,13 +195,14 @@ class Connection(Generic[TMessage, TCommand]):
         return stamped
 
     def _unsendable(self, payload: TCommand, command: Command[TCommand] | None, error: BaseException) -> None:
-        written = not isinstance(error, NotWritableError)
-        self._calls.failed(self.agent_id, "stamp_command" if written else "the serializer", error)
-        if command is not None:
-            self.commands.fail(command, "stamp_command failed" if written else str(error))
-            return
-        reason = Undelivered.STAMP_FAILED if written else Undelivered.NOT_WRITABLE
-        self._calls.undelivered(self.agent_id, [payload], reason)
+        culprit, detail, reason = "stamp_command", "stamp_command failed", Undelivered.STAMP_FAILED
+        if isinstance(error, NotWritableError):
+            culprit, detail, reason = "the serializer", str(error), Undelivered.NOT_WRITABLE
+        self._calls.failed(self.agent_id, culprit, error)
+        if command is None:
+            self._calls.undelivered(self.agent_id, [payload], reason)
+        else:
+            self.commands.fail(command, detail)
 
     def _stamped(self, payload: TCommand, expires_in_seconds: float | None) -> TCommand:
         if self._calls.stamp is None:

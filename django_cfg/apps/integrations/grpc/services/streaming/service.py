@@ -52,12 +52,12 @@ TCommand = TypeVar("TCommand")
 T = TypeVar("T")
 
 LOGGER_NAME = "django_cfg.grpc"
+DISCONNECTED = Ending("OK", "the server has closed the stream")
+
 seen_services: ContextVar[WeakSet[BidirectionalStreamingService[Any, Any]] | None] = ContextVar(
     "django_cfg_grpc_seen_services", default=None
 )
 """To which the server that this task belongs to wants each service with a stream to be added."""
-
-DISCONNECTED = Ending("OK", "the server has closed the stream")
 
 
 class BidirectionalStreamingService(Generic[TMessage, TCommand]):

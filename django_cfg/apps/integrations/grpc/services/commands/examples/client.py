@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
-from uuid import UUID
 
+from django_cfg.apps.integrations.grpc.agent_ids import AgentId
 from django_cfg.apps.integrations.grpc.services.commands.examples.base_client import FleetCommandClient
 from django_cfg.apps.integrations.grpc.services.commands.examples.batch import Result, all_at_once
 from django_cfg.apps.integrations.grpc.services.commands.examples.config import Changes, HasConfig, update_config
@@ -22,7 +22,7 @@ class Row(HasStatus, HasConfig, Protocol):
 class CommandClient:
     """`model` is the bot's row, if there is one; it changes only when the bot has confirmed a command."""
 
-    def __init__(self, client_id: str | int | UUID, *, model: Row | None = None, **options: Any) -> None:
+    def __init__(self, client_id: AgentId, *, model: Row | None = None, **options: Any) -> None:
         """`options` are those of StreamingCommandClient."""
         self.client = FleetCommandClient(client_id, **options)
         self.model = model
